@@ -1,0 +1,62 @@
+"""Every error that ctxeng raises on purpose.
+
+    CtxengError
+    ├── ConfigError        a setting, argument or missing extra
+    ├── LoadError          a source that cannot be read; carries ``uri`` and ``hint``
+    ├── WorkspaceError     a workspace that cannot be opened, written or trusted
+    │   └── WorkspaceBusyError  another process writes it
+    ├── BackendError       a model or server failed; ``retryable`` says whether a retry can help
+    ├── BudgetError        a token budget that nothing useful fits in
+    ├── ToolError          a tool call that failed or was refused
+    └── EvaluationError    an evaluation that cannot be trusted
+
+A message says what happened, to which input, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class CtxengError(Exception):
+    """Base of the tree."""
+
+
+class ConfigError(CtxengError):
+    """A setting or argument is wrong, or an optional package is missing."""
+
+
+class LoadError(CtxengError):
+    """A source cannot be read."""
+
+    def __init__(self, uri: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{uri}: {why}. {hint}".rstrip(". ") + ("" if hint else "."))
+        self.uri = uri
+        self.why = why
+        self.hint = hint
+
+
+class WorkspaceError(CtxengError):
+    """A workspace cannot be opened, written or trusted."""
+
+
+class WorkspaceBusyError(WorkspaceError):
+    """Another process writes the workspace."""
+
+
+class BackendError(CtxengError):
+    """A model or server failed."""
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class BudgetError(CtxengError):
+    """A token budget is too small for what must be in the prompt."""
+
+
+class ToolError(CtxengError):
+    """A tool call failed or was refused."""
+
+
+class EvaluationError(CtxengError):
+    """An evaluation cannot be trusted."""

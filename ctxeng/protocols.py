@@ -1,0 +1,299 @@
+"""All contracts on one page. An implementation is any object that fits: nothing to inherit.
+
+What takes a batch and returns a batch is sync, may block, and is called from a worker thread.
+What streams, fans out or must be cancellable is async. The laws in the docstrings are run by
+``ctxeng.testing`` on every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctxeng.types import Chunk, Document, Hit, Message, Query, Scope, Usage
+
+Vectors = NDArray[np.float32]
+"""Shape (n, d), rows of length 1."""
+
+TextKind = Literal["query", "document"]
+
+
+class Loader(Protocol):
+    """Turns the bytes of one source into documents.
+
+    Laws: same bytes and uri, same id and hash; broken input raises ``LoadError`` with the uri;
+    trust is set; no text is invented (marks such as ``#`` and ``|`` are not text).
+    """
+
+    def load(self, data: bytes, uri: str) -> Iterable[Document]: ...
+
+
+class Chunker(Protocol):
+    """Cuts a document.
+
+    Laws: ``chunk.text == document.text[start:end]``; spans ascend without overlap; gaps hold only
+    white space; ids depend on the document's id and the chunk's text (plus an ordinal among equal
+    texts), so that an edit changes only the ids near it. ``name`` changes with every setting that
+    changes the cut; it is recorded in the workspace.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def chunk(self, document: Document) -> list[Chunk]: ...
+
+
+class Contextualizer(Protocol):
+    """Situates chunks. Law: changes ``prefix`` and nothing else."""
+
+    @property
+    def name(self) -> str: ...
+    def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> list[Chunk]: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into unit vectors.
+
+    Laws: shape (n, d) float32; row norms 1 ± 1e-5 (a text without any known token still gets a
+    unit vector); finite; row i does not depend on the other rows; ``[]`` → (0, d). ``name`` holds
+    the model and its revision: equal names, equal vectors.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+    def embed(self, texts: Sequence[str], kind: TextKind) -> Vectors: ...
+
+
+class TokenCounter(Protocol):
+    """Laws: ``count("") == 0``; equals the named tokenizer's own count."""
+
+    @property
+    def name(self) -> str: ...
+    def count(self, text: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The current state of one chunk or document that changed at or before ``number``."""
+
+    number: int
+    kind: Literal["chunk", "document"]
+    id: str
+    scope: str
+    """``Scope.key``."""
+    document_id: str
+    text: str | None
+    """``Chunk.indexed_text``, or the document's title and text; None: it is gone."""
+    defines: Sequence[str] = ()
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What a filter may ask for, as strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One row of an index's answer. ``stages`` holds the parts of the score, by name."""
+
+    chunk_id: str
+    score: float
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """What the store remembers of one file (or of one document handed in: then path = its uri)."""
+
+    path: str
+    hash: str
+    """sha256 of the file's bytes, or the document's content hash."""
+    document_ids: Sequence[str]
+    why: str = ""
+    """Why it could not be read; empty where it could."""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One source to be written: all its documents with their chunks, or why there are none."""
+
+    path: str
+    hash: str
+    documents: Sequence[tuple[Document, Sequence[Chunk]]] = ()
+    why: str = ""
+    hint: str = ""
+    renamed_from: str = ""
+    """Path of a source whose documents (same ids) this one takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    sources: int
+    failed: int
+    documents: int
+    chunks: int
+
+
+class Store(Protocol):
+    """The system of record. Every read and write of content names its scope.
+
+    Laws: a write is one transaction, durable when it returns, all or nothing after a kill; change
+    numbers rise; a reader sees one state; what is unchanged makes no change; a document replaced or
+    removed takes its chunks, and vectors that no chunk needs any longer, with it.
+    """
+
+    def get_meta(self, key: str) -> str | None: ...
+    def set_meta(self, key: str, value: str) -> None: ...
+
+    def put(self, scope: Scope, entries: Sequence[Entry]) -> None:
+        """Write sources in one transaction; an entry replaces all that its path held before."""
+        ...
+
+    def remove(
+        self, scope: Scope, *, paths: Sequence[str] = (), document_ids: Sequence[str] = ()
+    ) -> int:
+        """Remove sources or documents; returns how many documents went."""
+        ...
+
+    def sources(self, scope: Scope) -> dict[str, SourceRecord]: ...
+    def counts(self, scope: Scope) -> Counts: ...
+    def document_ids(self, scope: Scope) -> list[str]: ...
+    def document(self, scope: Scope, document_id: str) -> Document | None: ...
+    def hits(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Hit]:
+        """Chunks as hits with score 0, by id; unknown ids are absent."""
+        ...
+
+    def neighbours(self, scope: Scope, document_id: str, first: int, last: int) -> list[Hit]:
+        """The chunks of one document at positions [first, last], in order."""
+        ...
+
+    def last_change(self) -> int: ...
+    def changes(self, after: int, limit: int) -> tuple[list[Change], int]:
+        """Current states of the next ``limit`` logged changes, each thing once, and the number they
+        reach; ([], after) at the end of the log.
+        """
+        ...
+
+    def missing_vectors(self, model: str, limit: int) -> list[tuple[str, str]]:
+        """(text hash, text) of embedded texts that have no vector of this model yet."""
+        ...
+
+    def put_vectors(self, model: str, hashes: Sequence[str], vectors: Vectors) -> None: ...
+    def vectors(self, scope: Scope, model: str) -> tuple[list[str], Vectors]:
+        """Ids of the scope's chunks that have one, and the matrix, shape (n, d)."""
+        ...
+
+    def vector_progress(self, scope: Scope, model: str) -> tuple[int, int]:
+        """(chunks with a vector of this model, chunks)."""
+        ...
+
+    def put_trace(self, trace_id: str, payload: str) -> None: ...
+    def trace(self, trace_id: str) -> str | None: ...
+    def close(self) -> None: ...
+
+
+class LexicalIndex(Protocol):
+    """Finds chunks by their terms. Derived from the store, and disposable.
+
+    Laws: applying twice is applying once; any split of the changes gives the same index; what is
+    deleted is never returned; scope and filter come first, then the limit; ties in fixed order;
+    rebuilt from the store it answers alike.
+    """
+
+    @property
+    def applied(self) -> int:
+        """Number of the last change in it; kept in the same commit as its rows."""
+        ...
+
+    def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        """Apply and commit; ``upto`` is the number that the index then stands at."""
+        ...
+
+    def search(self, query: Query, limit: int) -> list[Match]: ...
+    def close(self) -> None: ...
+
+
+class DenseIndex(Protocol):
+    """Finds chunks by the cosine of their vectors with the query's. Laws as for LexicalIndex."""
+
+    def search(self, vector: Vectors, query: Query, limit: int) -> list[Match]:
+        """``vector`` has shape (d,). Scores are cosines in [-1, 1]."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Retriever(Protocol):
+    """Laws: at most ``limit`` hits, sorted, ids unique, scope respected, cancellable."""
+
+    async def retrieve(self, query: Query, limit: int) -> list[Hit]: ...
+
+
+class Reranker(Protocol):
+    """Laws: a sorted permutation of ``hits``; stage scores kept, one added; ``[]`` → ``[]``."""
+
+    @property
+    def name(self) -> str: ...
+    def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of a streamed reply; the last one carries ``usage``."""
+
+    text: str = ""
+    usage: Usage | None = None
+
+
+class Generator(Protocol):
+    """Writes a reply to messages.
+
+    Laws: the joined texts of ``stream`` are the whole reply; the last delta reports usage; closing
+    the iterator stops the work; failures are ``BackendError``. A reply cites a segment by its
+    number, ``[1]``; a reply that says that nothing was found cites nothing.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def stream(self, messages: Sequence[Message]) -> AsyncIterator[Delta]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``done`` of ``total`` units of one stage; ``total`` is None while unknown."""
+
+    stage: str
+    done: int
+    total: int | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+__all__ = [
+    "Change",
+    "Chunker",
+    "Contextualizer",
+    "Counts",
+    "Delta",
+    "DenseIndex",
+    "Embedder",
+    "Entry",
+    "Generator",
+    "LexicalIndex",
+    "Loader",
+    "Match",
+    "OnProgress",
+    "Progress",
+    "Reranker",
+    "Retriever",
+    "Scope",
+    "SourceRecord",
+    "Store",
+    "TextKind",
+    "TokenCounter",
+    "Vectors",
+]

@@ -1,0 +1,127 @@
+"""Settings: one small model per room, handed in as a value.
+
+Read from ``ctxeng.toml`` (found upwards from the working folder, or named), then from environment
+variables ``CTXENG_<ROOM>__<NAME>``, then from arguments; later wins.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ctxeng.errors import ConfigError
+
+
+class Room(BaseModel):
+    """Settings are frozen and refuse unknown names; text from the environment is converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoadingSettings(Room):
+    max_file_bytes: int = Field(default=50_000_000, gt=0)
+    """Larger files are reported, not read."""
+    max_expanded_bytes: int = Field(default=200_000_000, gt=0)
+    """What the members of a zipped format or an archive may unpack to, in all."""
+    max_archive_members: int = Field(default=10_000, gt=0)
+    max_depth: int = Field(default=40, gt=0)
+    """Folders below a root, and nesting inside a file where the format nests."""
+    archives: bool = False
+    """Also look into .zip, .tar, .tar.gz …"""
+    ignore_files: bool = True
+    """Honour .gitignore and .ctxengignore."""
+    hidden: bool = False
+    """Also read files and folders whose name begins with a dot."""
+
+
+class ChunkingSettings(Room):
+    min_words: int = Field(default=100, gt=0)
+    max_words: int = Field(default=150, gt=0)
+
+
+class EmbeddingSettings(Room):
+    model: str = "auto"
+    """``auto`` (packaged static vectors, then packaged MiniLM where the extra ``local`` is
+    installed), ``static``, ``minilm``, ``none``, a sentence-transformers folder or hub name, or a
+    model of an OpenAI-compatible API (with ``base_url``)."""
+    base_url: str = ""
+    """Of an OpenAI-compatible server: ``http://127.0.0.1:8080/v1``."""
+    key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key of that server."""
+    batch_size: int = Field(default=32, gt=0)
+    threads: int = Field(default=2, gt=0)
+    timeout: float = Field(default=60.0, gt=0)
+
+
+class IndexingSettings(Room):
+    dense: Literal["auto", "exact", "chroma"] = "auto"
+    """``auto``: exact search up to ``exact_limit`` chunks, Chroma above."""
+    exact_limit: int = Field(default=50_000, gt=0)
+
+
+class RetrievalSettings(Room):
+    candidates: int = Field(default=100, gt=0)
+    """How many each index contributes."""
+    dense_weight: float | None = Field(default=None, ge=0, le=1)
+    """Share of the dense scores in the fusion; None: by embedder (static .3, others .5)."""
+    parent_weight: float = Field(default=0.75, ge=0)
+    """What a document's BM25 score adds to that of its chunks."""
+    definition_weight: float = Field(default=0.5, ge=0)
+    """What a chunk gains, in idf, for defining an identifier that the query names."""
+
+
+class ContextSettings(Room):
+    budget: int = Field(default=2_000, gt=0)
+    """Tokens of a built prompt."""
+
+
+class Settings(Room):
+    loading: LoadingSettings = LoadingSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    indexing: IndexingSettings = IndexingSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    context: ContextSettings = ContextSettings()
+
+
+def load_settings(
+    path: Path | None = None, *, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from a file and the environment.
+
+    Args:
+        path: the file; None looks for ``ctxeng.toml`` from the working folder upwards.
+        environment: variables; None: ``os.environ``.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a name or value is wrong.
+    """
+    file = path or _find_upwards(Path.cwd(), "ctxeng.toml")
+    values: dict[str, dict[str, object]] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{file}: cannot be read as settings: {error}") from error
+    for name, value in (os.environ if environment is None else environment).items():
+        room, _, key = name.removeprefix("CTXENG_").lower().partition("__")
+        if name.startswith("CTXENG_") and key:
+            values.setdefault(room, {})[key] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ConfigError(
+            f"{file or 'environment'}: setting {where}: {first['msg']}. "
+            "docs/reference.md lists all settings."
+        ) from error
+
+
+def _find_upwards(folder: Path, name: str) -> Path | None:
+    return next((f / name for f in (folder, *folder.parents) if (f / name).is_file()), None)

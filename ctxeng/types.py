@@ -1,0 +1,333 @@
+"""The words of ctxeng, as values.
+
+Every value is frozen, strict and refuses unknown fields. Scores: higher is better. Ranges are
+half-open ``[start, end)`` and count characters of the document's text. *Terms* are what the
+lexical index counts, *tokens* what a model counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+
+Trust = Literal["system", "user", "untrusted"]
+"""How far a text may be believed: ours, the caller's, or anybody's."""
+
+TextFormat = Literal["plain", "markdown", "code", "table"]
+"""How the text of a document is to be read and cut."""
+
+Role = Literal["system", "user", "assistant", "tool"]
+SearchMode = Literal["lexical", "dense", "hybrid"]
+
+Metadata = dict[str, JsonValue]
+Filter = Mapping[str, str | int | float | bool | list[str] | list[int]]
+"""Keys: ``uri``, ``title``, ``media_type``, ``document_id`` or a metadata key. A list: any of."""
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+"""A tuple of strings that also takes a list, which is what JSON and callers hand in."""
+
+
+class Value(BaseModel):
+    """Base of every value: frozen, strict, closed."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Span(Value):
+    """A half-open character range ``[start, end)`` in a document's text."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Span:
+        if self.end < self.start:
+            raise ValueError(f"a span cannot end ({self.end}) before it starts ({self.start})")
+        return self
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+class Scope(Value):
+    """Who may see a thing. Every read and every write carries one."""
+
+    tenant: str = "local"
+    user: str = "local"
+    collection: str = "default"
+
+    @property
+    def key(self) -> str:
+        """One string that no other scope has: what the store and the indexes compare."""
+        return json.dumps([self.tenant, self.user, self.collection], ensure_ascii=False)
+
+
+class Part(Value):
+    """A stretch of a document that its source marks off: a page, slide, sheet, cell or chapter.
+
+    A chunk never crosses the border of a part, and takes its ``label`` as location.
+    """
+
+    label: str
+    """What a person would say: ``page 3``, ``sheet Budget``, ``cell 4``."""
+    span: Span
+    format: TextFormat | None = None
+    """How this part is to be cut; None: as the document."""
+    language: str = ""
+    """Programming language of a code part, as tree-sitter names it."""
+
+
+class Document(Value):
+    """One loaded source."""
+
+    id: str = Field(min_length=1)
+    text: str
+    title: str = ""
+    uri: str = ""
+    """Where it comes from; the id where nothing better is known."""
+    media_type: str = "text/plain"
+    """Of the source (``application/pdf``); ``format`` says what ``text`` is."""
+    format: TextFormat = "plain"
+    language: str = ""
+    """Programming language of a code document, as tree-sitter names it."""
+    metadata: Metadata = Field(default_factory=dict)
+    parts: Annotated[tuple[Part, ...], BeforeValidator(_as_tuple)] = ()
+    """In text order and without overlap; may leave gaps."""
+    scope: Scope = Scope()
+    trust: Trust = "untrusted"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _uri_defaults_to_id(cls, data: object) -> object:
+        if isinstance(data, dict) and not data.get("uri") and "id" in data:
+            return {**data, "uri": data["id"]}
+        return data
+
+    @cached_property
+    def content_hash(self) -> str:
+        """sha256 of all that an index would see; equal hash means nothing to do."""
+        content = self.model_dump(mode="json", exclude={"scope", "id", "uri"})
+        return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False))
+
+
+class Chunk(Value):
+    """A piece of a document. ``text == document.text[span.start : span.end]``."""
+
+    id: str
+    document_id: str
+    text: str
+    span: Span
+    position: int = Field(default=0, ge=0)
+    """Ordinal in its document."""
+    line: int = Field(default=1, ge=1)
+    """Line of the document's text on which it begins, from 1."""
+    prefix: str = ""
+    """The situating text that is indexed with the chunk and quoted apart from it."""
+    heading_path: Strings = ()
+    """From the document's title to the innermost heading above the chunk."""
+    part: str = ""
+    """Label of the part that holds it: ``page 3``."""
+    tokens: int = Field(default=0, ge=0)
+    """Of ``text``; 0 until counted."""
+    format: TextFormat = "plain"
+    defines: Strings = ()
+    """Identifiers that this piece of code defines, as written."""
+
+    @property
+    def indexed_text(self) -> str:
+        """What the lexical index sees."""
+        return f"{self.prefix}\n{self.text}" if self.prefix else self.text
+
+    @property
+    def embedded_text(self) -> str:
+        """What the embedder sees: it depends on nothing but the chunk and its headings, so that an
+        edit elsewhere in the document never costs another embedding.
+        """
+        return "\n".join(filter(None, (" > ".join(self.heading_path), self.text)))
+
+
+class Query(Value):
+    text: str
+    kind: Literal["original", "rewritten", "hypothetical", "sub-question"] = "original"
+    filter: dict[str, Strings] = Field(default_factory=dict)
+    """Every key must match; a key's values are alternatives. Compared as strings."""
+    scope: Scope = Scope()
+
+
+class Hit(Value):
+    """What a retriever found. ``stages`` holds the score of each stage that touched it."""
+
+    id: str
+    text: str
+    tokens: int = Field(ge=0)
+    score: float
+    stages: dict[str, float] = Field(default_factory=dict)
+    document_id: str = ""
+    uri: str = ""
+    title: str = ""
+    start: int = 0
+    end: int = 0
+    line: int = 1
+    part: str = ""
+    position: int = 0
+    prefix: str = ""
+    heading_path: Strings = ()
+    format: TextFormat = "plain"
+    media_type: str = "text/plain"
+    metadata: Metadata = Field(default_factory=dict)
+    trust: Trust = "untrusted"
+
+    @property
+    def span(self) -> Span:
+        return Span(start=self.start, end=self.end)
+
+    @property
+    def location(self) -> str:
+        """Where a person would look: ``policy.pdf, page 3`` or ``notes.md:12``."""
+        return f"{self.uri}, {self.part}" if self.part else f"{self.uri}:{self.line}"
+
+
+class Source(Value):
+    """The exact place that a piece of a prompt or an answer comes from."""
+
+    uri: str
+    document_id: str
+    span: Span
+    line: int = 1
+    part: str = ""
+    title: str = ""
+
+    @property
+    def location(self) -> str:
+        return f"{self.uri}, {self.part}" if self.part else f"{self.uri}:{self.line}"
+
+
+class Segment(Value):
+    """A piece of the built prompt; the prompt is the segments' texts, joined."""
+
+    text: str
+    section: str
+    role: Role
+    tokens: int = Field(ge=0)
+    trust: Trust
+    reason: str
+    """Why it is in the prompt."""
+    source: Source | None = None
+    transformation: Literal["verbatim", "template"] = "verbatim"
+    """``verbatim``: the text of ``source``; ``template``: ours, such as a heading or a marker."""
+    number: int | None = None
+    """The number by which an answer cites it."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    chunk_ids: Strings = ()
+
+
+class Dropped(Value):
+    """A candidate that did not get into the prompt, and why."""
+
+    source: Source
+    tokens: int
+    score: float
+    reason: str
+    chunk_ids: Strings = ()
+
+
+class Message(Value):
+    role: Role
+    content: str | Annotated[tuple[Segment, ...], BeforeValidator(_as_tuple)]
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(segment.text for segment in self.content)
+
+
+class Context(Value):
+    """The built prompt. It renders byte for byte from its segments."""
+
+    query: str
+    segments: Annotated[tuple[Segment, ...], BeforeValidator(_as_tuple)]
+    dropped: Annotated[tuple[Dropped, ...], BeforeValidator(_as_tuple)] = ()
+    tokens: int
+    """Of the rendered text, by the tokenizer that is named."""
+    budget: int
+    tokenizer: str
+
+    def render(self) -> str:
+        return "".join(segment.text for segment in self.segments)
+
+    @property
+    def text(self) -> str:
+        return self.render()
+
+    @property
+    def sources(self) -> tuple[Segment, ...]:
+        """The segments that an answer may cite."""
+        return tuple(segment for segment in self.segments if segment.source is not None)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Neighbouring segments of one role make one message."""
+        groups: list[list[Segment]] = []
+        for segment in self.segments:
+            if groups and groups[-1][0].role == segment.role:
+                groups[-1].append(segment)
+            else:
+                groups.append([segment])
+        return tuple(Message(role=group[0].role, content=tuple(group)) for group in groups)
+
+
+class Claim(Value):
+    """One sentence of an answer and what it rests on."""
+
+    text: str
+    span: Span
+    """In the answer's text."""
+    sources: Annotated[tuple[Source, ...], BeforeValidator(_as_tuple)] = ()
+    numbers: Annotated[tuple[int, ...], BeforeValidator(_as_tuple)] = ()
+    """The markers, ``[1]``, that the sentence carries."""
+    support: float = Field(default=0.0, ge=0.0, le=1.0)
+    """How much of the sentence its sources hold; 0: no support found."""
+
+
+class Citation(Value):
+    """One row of an answer's source list."""
+
+    number: int
+    source: Source
+    quote: str
+
+
+class Usage(Value):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    cost: float = 0.0
+
+
+class Answer(Value):
+    text: str
+    """With ``[1]`` markers."""
+    found: bool
+    """False: the sources do not answer, and the text says so."""
+    claims: Annotated[tuple[Claim, ...], BeforeValidator(_as_tuple)] = ()
+    citations: Annotated[tuple[Citation, ...], BeforeValidator(_as_tuple)] = ()
+    context: Context
+    usage: Usage = Usage()
+    trace_id: str = ""
+
+
+def sha256(text: str | bytes) -> str:
+    """Hex digest. Lone surrogates, which JSON can carry, are hashed as they are."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return hashlib.sha256(data).hexdigest()
