@@ -1,0 +1,80 @@
+"""The one bridge from sync to async.
+
+Public verbs are written async. Their plain forms run on one background event loop per process, so
+that they work in scripts, in notebooks (whose own loop is busy) and from any thread.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cache, partial, wraps
+from typing import ParamSpec, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREAD = "ctxeng background loop"
+_starting = threading.Lock()
+
+
+@cache
+def _start_portal() -> BlockingPortal:
+    manager = start_blocking_portal(name=_THREAD)
+    portal = manager.__enter__()
+    # Its threads are daemons: without this, the interpreter would wait for them for ever.
+    atexit.register(manager.__exit__, None, None, None)
+    return portal
+
+
+def background_loop() -> BlockingPortal:
+    """The loop on which plain verbs and background work run."""
+    with _starting:  # functools.cache may call twice when two threads come first
+        return _start_portal()
+
+
+def plain(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
+    """The plain form of an async verb: same arguments, returns the result."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        _refuse_own_loop(function.__name__)
+        return background_loop().call(partial(function, *args, **kwargs))
+
+    call.__name__ = function.__name__.removeprefix("a")
+    call.__qualname__ = function.__qualname__.replace(function.__name__, call.__name__)
+    call.__doc__ = f"Plain form of ``{function.__name__}``.\n\n{function.__doc__ or ''}"
+    return call
+
+
+def plain_stream(function: Callable[P, AsyncIterator[T]]) -> Callable[P, Iterator[T]]:
+    """The plain form of an async stream; leaving the loop early closes it."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        _refuse_own_loop(function.__name__)
+        portal = background_loop()
+        stream = function(*args, **kwargs)
+        try:
+            while True:
+                try:
+                    item = portal.call(stream.__anext__)
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                portal.call(close)
+
+    call.__name__ = function.__name__.removeprefix("a")
+    return call
+
+
+def _refuse_own_loop(name: str) -> None:
+    """A plain verb on the background loop itself would wait for itself."""
+    if threading.current_thread().name == _THREAD:
+        raise RuntimeError(f"inside ctxeng's own event loop call `await {name}(…)` instead")
