@@ -1,7 +1,7 @@
 """The recorder that every stage may write to.
 
-A verb opens a recorder with ``recording``; the stages below it, on whatever thread, call ``stage``.
-Where nobody records, ``stage`` costs a dictionary.
+A verb makes a ``Recorder`` and runs under ``recording``; the stages below it, on whatever thread,
+call ``stage``. Where nobody records, ``stage`` costs a dictionary.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _recorder: ContextVar[Recorder | None] = ContextVar("ctxeng_recorder", default=N
 
 
 @contextmanager
-def recording(verb: str, **inputs: JsonValue) -> Iterator[Recorder]:
-    recorder = Recorder(verb, inputs)
+def recording(recorder: Recorder) -> Iterator[None]:
+    """Stages inside write to ``recorder``. A generator must not yield inside."""
     token = _recorder.set(recorder)
     try:
-        yield recorder
+        yield
     finally:
         _recorder.reset(token)
 

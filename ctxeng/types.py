@@ -206,6 +206,8 @@ class Source(Value):
     line: int = 1
     part: str = ""
     title: str = ""
+    heading_path: Strings = ()
+    format: TextFormat = "plain"
 
     @property
     def location(self) -> str:
@@ -325,6 +327,61 @@ class Answer(Value):
     context: Context
     usage: Usage = Usage()
     trace_id: str = ""
+
+
+class Failure(Value):
+    """A source that could not be read; the run went on."""
+
+    uri: str
+    why: str
+    hint: str = ""
+
+
+class IndexReport(Value):
+    """What one run of ``index`` did. Counts are sources (files, or documents handed in)."""
+
+    added: int = 0
+    changed: int = 0
+    renamed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    failed: Annotated[tuple[Failure, ...], BeforeValidator(_as_tuple)] = ()
+    chunks: int = 0
+    """Written in this run."""
+    seconds: float = 0.0
+
+
+class VectorStatus(Value):
+    """How far the vectors of one embedder are."""
+
+    model: str
+    done: int
+    total: int
+    searched: bool
+    """Dense search uses these."""
+
+
+class Status(Value):
+    workspace: str
+    scope: Scope
+    sources: int
+    failed: int
+    documents: int
+    chunks: int
+    vectors: Annotated[tuple[VectorStatus, ...], BeforeValidator(_as_tuple)] = ()
+    dense: str
+    """What searches the vectors: ``exact``, ``chroma`` or ``none``."""
+    changes_behind: int
+    """Changes that the lexical index has yet to take in."""
+
+
+class Check(Value):
+    """One finding of ``doctor``."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
 
 
 def sha256(text: str | bytes) -> str:

@@ -75,13 +75,19 @@ class Assembler:
         )
 
     def _frame(self, query: str, marker: str) -> tuple[Segment, Segment, Segment]:
-        question = self._template(
-            render.QUESTION.format(question=query), "question", "user", "the question"
+        question = Segment(
+            text=query,
+            section="question",
+            role="user",
+            tokens=self._counter.count(query),
+            trust="user",
+            reason="the question",
         )
+        end = render.sources_end(marker) + render.QUESTION
         return (
             self._template(render.INSTRUCTIONS, "instructions", "system", "always there"),
-            self._template(render.sources_end(marker), "sources", "user", "ends the sources"),
-            question.model_copy(update={"trust": "user"}),
+            self._template(end, "question", "user", "ends the sources"),
+            question,
         )
 
     def _template(self, text: str, section: str, role: Role, reason: str) -> Segment:

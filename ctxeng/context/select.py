@@ -171,6 +171,8 @@ def source_of(hit: Hit, span: Span) -> Source:
         line=line,
         part=hit.part,
         title=hit.title,
+        heading_path=hit.heading_path,
+        format=hit.format,
     )
 
 

@@ -1,0 +1,311 @@
+"""The front door: each verb hands over to the room that does the work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+
+from ctxeng.engine import wiring
+from ctxeng.engine.ask import answer, build_context, find
+from ctxeng.engine.background import Background
+from ctxeng.engine.blocking import plain, plain_stream
+from ctxeng.engine.doctor import examine, status_of
+from ctxeng.engine.index import (
+    Stopped,
+    embed_missing,
+    index_documents,
+    index_paths,
+    rechunk,
+    remove_targets,
+)
+from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
+from ctxeng.protocols import (
+    Chunker,
+    Contextualizer,
+    Delta,
+    Embedder,
+    Generator,
+    OnProgress,
+    Progress,
+    TokenCounter,
+)
+from ctxeng.retrieval import DenseSearch
+from ctxeng.settings import Settings, load_settings
+from ctxeng.store import writer_lock
+from ctxeng.types import (
+    Answer,
+    Check,
+    Context,
+    Document,
+    Filter,
+    Hit,
+    IndexReport,
+    Scope,
+    SearchMode,
+    Status,
+)
+
+T = TypeVar("T")
+Sources = str | Path | Document | Iterable[str | Path | Document]
+
+
+def _silent(progress: Progress) -> None:
+    """For callers who do not watch."""
+
+
+class Engine:
+    """A workspace and everything that reads and writes it.
+
+    Every verb has an async form (``aindex`` …) and a plain one (``index`` …). Reads may run in
+    parallel from many threads and processes; writes take turns within the engine, and another
+    process that writes makes them raise ``WorkspaceBusyError``.
+    """
+
+    def __init__(self, parts: wiring.Parts) -> None:
+        self._parts = parts
+        self._background = Background()
+        self._writing = threading.Lock()
+        self._closing = threading.Event()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path = ".ctxeng",
+        *,
+        settings: Settings | None = None,
+        scope: Scope | None = None,
+        chunker: Chunker | None = None,
+        contextualizer: Contextualizer | None = None,
+        embedders: Sequence[Embedder] | None = None,
+        generator: Generator | None = None,
+        counter: TokenCounter | None = None,
+        read_only: bool = False,
+        check: bool = True,
+    ) -> Self:
+        """Open a workspace, making it where there is none.
+
+        Args:
+            path: its folder, or ``":memory:"``.
+            settings: None reads ``ctxeng.toml`` and the environment.
+            scope: what every read and write of this engine is confined to.
+            embedders: fastest first; searched is the last whose vectors are complete.
+            read_only: never writes; the workspace must exist.
+            check: False opens what was made with other settings, to ``reindex`` it.
+
+        Raises:
+            WorkspaceError: it cannot be opened, is damaged, or was made with other settings.
+        """
+        folder = None if str(path) == ":memory:" else Path(path)
+        parts = wiring.open_parts(
+            folder,
+            settings=settings or load_settings(),
+            scope=scope or Scope(),
+            chunker=chunker,
+            contextualizer=contextualizer,
+            embedders=embedders,
+            generator=generator,
+            counter=counter,
+            read_only=read_only,
+        )
+        try:
+            if check:
+                wiring.check_fingerprints(parts)
+                wiring.catch_up_if_free(parts)
+        except BaseException:
+            parts.close()
+            raise
+        return cls(parts)
+
+    async def aindex(
+        self,
+        sources: Sources,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        fast: bool = False,
+        wait: bool = False,
+        on_progress: OnProgress = _silent,
+    ) -> IndexReport:
+        """Index files and folders (which the workspace then mirrors) or documents (by id).
+
+        Returns once everything can be found by its terms and by the fastest vectors. Slower
+        vectors follow in the background: ``wait`` waits for them, ``fast`` leaves them out.
+
+        Raises:
+            LoadError: a path does not exist. Files that cannot be read are in the report.
+            WorkspaceBusyError: another process is writing.
+        """
+        paths, documents = _sorted_out(sources)
+        if paths and documents:
+            raise ConfigError("index takes paths or documents, not both in one call.")
+        work = (
+            partial(index_documents, documents=documents, on_progress=on_progress)
+            if documents
+            else partial(
+                index_paths,
+                paths=paths,
+                include=include,
+                exclude=exclude,
+                on_progress=on_progress,
+            )
+        )
+        report = await anyio.to_thread.run_sync(self._write, work, on_progress)
+        if not fast:
+            self._background.start(partial(self._embed_slow_tiers, on_progress))
+            if wait:
+                await anyio.to_thread.run_sync(self._background.wait)
+        return report
+
+    async def asearch(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        filter: Filter | None = None,
+        mode: SearchMode = "hybrid",
+    ) -> list[Hit]:
+        """The best chunks for a query; an empty query finds nothing."""
+        return await find(self._parts, query, limit=limit, filter=filter, mode=mode)
+
+    async def acontext(
+        self,
+        query: str,
+        *,
+        budget: int | None = None,
+        filter: Filter | None = None,
+        mode: SearchMode = "hybrid",
+    ) -> Context:
+        """The prompt for a query, in at most ``budget`` tokens.
+
+        Raises:
+            BudgetError: the budget cannot hold even the question.
+        """
+        return await build_context(self._parts, query, budget=budget, filter=filter, mode=mode)
+
+    async def aask(
+        self, query: str, *, budget: int | None = None, filter: Filter | None = None
+    ) -> Answer:
+        """The answer to a question, every sentence with the place it comes from."""
+        async for event in self.astream(query, budget=budget, filter=filter):
+            if isinstance(event, Answer):
+                return event
+        raise AssertionError("a stream ends with its answer")
+
+    def astream(
+        self, query: str, *, budget: int | None = None, filter: Filter | None = None
+    ) -> AsyncIterator[Delta | Answer]:
+        """Deltas of the answer's text while it is written; last, the answer itself."""
+        return answer(self._parts, query, budget=budget, filter=filter)
+
+    async def aremove(self, *targets: str | Path) -> int:
+        """Remove files, folders (by path) or documents (by id); returns how many documents went."""
+        return await anyio.to_thread.run_sync(
+            self._write, partial(remove_targets, targets=[str(t) for t in targets])
+        )
+
+    async def areindex(self, *, on_progress: OnProgress = _silent) -> IndexReport:
+        """Cut, count and index every stored document again, with the present settings."""
+        return await anyio.to_thread.run_sync(
+            self._write, partial(rechunk, on_progress=on_progress), on_progress
+        )
+
+    async def astatus(self) -> Status:
+        """What is in the workspace, and how far its vectors are."""
+        return await anyio.to_thread.run_sync(status_of, self._parts)
+
+    async def adoctor(self) -> list[Check]:
+        """What is installed, whether the workspace is healthy, and what to do."""
+        return await anyio.to_thread.run_sync(examine, self._parts)
+
+    async def await_vectors(self) -> None:
+        """Wait until the background has made all vectors."""
+        await anyio.to_thread.run_sync(self._background.wait)
+
+    async def aclose(self) -> None:
+        """Stop background work, without loss, and close all files."""
+        await anyio.to_thread.run_sync(self._close)
+
+    index = plain(aindex)
+    search = plain(asearch)
+    context = plain(acontext)
+    ask = plain(aask)
+    stream = plain_stream(astream)
+    remove = plain(aremove)
+    reindex = plain(areindex)
+    status = plain(astatus)
+    doctor = plain(adoctor)
+    wait_vectors = plain(await_vectors)
+    close = plain(aclose)
+
+    # -- what the verbs share; all of it runs in worker threads
+
+    def _write(self, work: Callable[..., T], on_progress: OnProgress = _silent) -> T:
+        """Run ``work(parts, stopped=…)`` as the one writer, then make the instant vectors."""
+        if self._parts.read_only:
+            raise WorkspaceError(f"{self._parts.folder}: opened read-only; open it to write.")
+        self._background.stop()
+        with self._writing, writer_lock(self._parts.folder, wait=False):
+            wiring.record_fingerprints(self._parts)
+            result = work(self._parts, stopped=self._closing.is_set)
+            self._embed(self._parts.instant_tiers(), on_progress, self._closing.is_set)
+        return result
+
+    def _embed_slow_tiers(self, on_progress: OnProgress, stopped: Stopped) -> None:
+        try:
+            with self._writing, writer_lock(self._parts.folder, wait=False):
+                self._embed(self._parts.slow_tiers(), on_progress, stopped)
+        except WorkspaceBusyError:
+            return  # that writer embeds what is missing, ours included
+
+    def _embed(
+        self, tiers: Sequence[DenseSearch], on_progress: OnProgress, stopped: Stopped
+    ) -> None:
+        for tier in tiers:
+            embed_missing(
+                self._parts.store,
+                tier.embedder,
+                batch_size=self._parts.settings.embedding.batch_size,
+                on_progress=on_progress,
+                stopped=stopped,
+            )
+
+    def _close(self) -> None:
+        self._closing.set()
+        self._background.stop()
+        with self._writing:
+            self._parts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def _sorted_out(sources: Sources) -> tuple[list[Path], list[Document]]:
+    """Paths and documents apart, whether one thing or many were handed in."""
+    many = [sources] if isinstance(sources, str | Path | Document) else list(sources)
+    paths = [Path(source) for source in many if not isinstance(source, Document)]
+    return paths, [source for source in many if isinstance(source, Document)]

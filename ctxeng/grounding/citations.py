@@ -1,0 +1,110 @@
+"""Finds, for every sentence of an answer, the exact place that it cites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ctxeng.text.overlap import Idf, recall, term_weights
+from ctxeng.text.quotable import quotes
+from ctxeng.text.sentences import sentences
+from ctxeng.text.terms import terms
+from ctxeng.types import Citation, Claim, Segment, Source, Span
+
+_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_FENCE = re.compile(r"```.*?```", re.S)
+
+
+def cite(
+    text: str, segments: Sequence[Segment], idf: Idf
+) -> tuple[tuple[Claim, ...], tuple[Citation, ...]]:
+    """Split an answer into claims and resolve their markers.
+
+    Each claim's sources are the sentences, within the segments that it cites, that hold most of
+    its terms; ``support`` is the share of the claim's rarity-weighted terms that they hold. A
+    marker that names no segment is kept in ``numbers`` and gives no source.
+    """
+    numbered = {s.number: s for s in segments if s.number is not None and s.source is not None}
+    claims = tuple(_claim(text, span, numbered, idf) for span in _claims(text))
+    places: dict[int, list[Source]] = {}
+    for claim in claims:
+        for number, source in zip(_known(claim.numbers, numbered), claim.sources, strict=True):
+            places.setdefault(number, []).append(source)
+    citations = tuple(
+        _citation(number, numbered[number], sources) for number, sources in sorted(places.items())
+    )
+    return claims, citations
+
+
+def _known(numbers: Sequence[int], numbered: Mapping[int, Segment]) -> list[int]:
+    return [number for number in numbers if number in numbered]
+
+
+def _claims(text: str) -> Iterator[Span]:
+    """Sentences; a fenced block is one; a marker belongs to what stands before it."""
+    start = 0
+    for fence in [*_FENCE.finditer(text), None]:
+        stop = fence.start() if fence else len(text)
+        for span in sentences(text[start:stop]):
+            yield Span(start=start + span.start, end=start + span.end)
+        if fence is None:
+            return
+        end = fence.end()
+        while marker := _MARKER.match(text, end):
+            end = marker.end()
+        yield Span(start=fence.start(), end=end)
+        start = end
+
+
+def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> Claim:
+    raw = text[span.start : span.end]
+    numbers = tuple(dict.fromkeys(int(m.group(1)) for m in _MARKER.finditer(raw)))
+    wanted = term_weights(_MARKER.sub("", raw), idf)
+    sources: list[Source] = []
+    present: set[str] = set()
+    for number in _known(numbers, numbered):
+        source, words = _best_place(wanted, numbered[number])
+        sources.append(source)
+        present |= words
+    return Claim(
+        text=raw,
+        span=span,
+        sources=tuple(sources),
+        numbers=numbers,
+        support=min(1.0, recall(wanted, present)) if sources else 0.0,
+    )
+
+
+def _best_place(wanted: Mapping[str, float], segment: Segment) -> tuple[Source, set[str]]:
+    """The quotable unit of the segment that holds most of the claim, and its terms."""
+    assert segment.source is not None
+    best, best_words, best_score = Span(start=0, end=len(segment.text)), set[str](), 0.0
+    for quote in quotes(segment.text, segment.source.format):
+        words = set(terms(quote.shown))
+        score = recall(wanted, words)
+        if score > best_score:
+            best, best_words, best_score = quote.span, words, score
+    return _within(segment, best), best_words
+
+
+def _within(segment: Segment, span: Span) -> Source:
+    source = segment.source
+    assert source is not None
+    return source.model_copy(
+        update={
+            "span": Span(start=source.span.start + span.start, end=source.span.start + span.end),
+            "line": source.line + segment.text[: span.start].count("\n"),
+        }
+    )
+
+
+def _citation(number: int, segment: Segment, sources: Sequence[Source]) -> Citation:
+    assert segment.source is not None
+    first = min(sources, key=lambda source: source.span.start)
+    span = Span(start=first.span.start, end=max(source.span.end for source in sources))
+    offset = segment.source.span.start
+    return Citation(
+        number=number,
+        source=first.model_copy(update={"span": span}),
+        quote=segment.text[span.start - offset : span.end - offset],
+    )
