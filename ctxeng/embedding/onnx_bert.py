@@ -46,17 +46,21 @@ def int8_model(weights: Callable[[str], NDArray[np.float32]]) -> bytes:
         nodes.append(helper.make_node(kind, inputs, [output], domain=domain, **options))
         return output
 
-    def linear(x: str, name: str) -> str:
+    def linear(name: str, *xs: str) -> str:
+        """One product for each of ``xs``, each with a scale of its own, joined along the tokens."""
         weight = weights(f"{name}.weight").T  # (in, out)
         scale = np.abs(weight).max(axis=0) / LARGEST_WEIGHT
-        inputs = [
-            x,
+        parameters = [
             constant(f"{name}.weight", np.round(weight / scale).astype(np.int8)),
             constant(f"{name}.scale", scale.astype(np.float32)),
             "",  # no zero point: symmetric
             constant(f"{name}.bias", weights(f"{name}.bias")),
         ]
-        return node("DynamicQuantizeMatMul", inputs, f"{name}.out", FUSED)
+        outs = [
+            node("DynamicQuantizeMatMul", [x, *parameters], f"{name}.out{i}", FUSED)
+            for i, x in enumerate(xs)
+        ]
+        return outs[0] if len(outs) == 1 else node("Concat", outs, f"{name}.out", axis=1)
 
     def norm(name: str) -> list[str]:
         return [constant(f"{name}.{p}", weights(f"{name}.{p}")) for p in ("weight", "bias")]
@@ -71,10 +75,10 @@ def int8_model(weights: Callable[[str], NDArray[np.float32]]) -> bytes:
         weights("embeddings.position_embeddings.weight")
         + weights("embeddings.token_type_embeddings.weight")[0],
     )
-    zero, first_axis = constant("zero", np.array([0])), constant("first_axis", np.array([0]))
+    zero, one = constant("zero", np.array([0])), constant("one", np.array([1]))
     length = node("Shape", ["ids"], "length", start=1, end=2)
     word = node("Cast", [node("Gather", [words, "ids"], "word16")], "word", to=TensorProto.FLOAT)
-    place = node("Slice", [places, zero, length, first_axis], "place")
+    place = node("Slice", [places, zero, length, zero], "place")
     first = "embeddings.LayerNorm"
     x = node(
         "LayerNormalization",
@@ -84,13 +88,17 @@ def int8_model(weights: Callable[[str], NDArray[np.float32]]) -> bytes:
     )
     for layer in range(LAYERS):
         at = f"encoder.layer.{layer}"
-        heads = [linear(x, f"{at}.attention.self.{part}") for part in ("query", "key", "value")]
+        heads = [linear(f"{at}.attention.self.{part}", x) for part in ("query", "key", "value")]
         attended = node("MultiHeadAttention", heads, f"{at}.heads", FUSED, num_heads=HEADS)
-        x = add_and_norm(
-            linear(attended, f"{at}.attention.output.dense"), x, f"{at}.attention.output.LayerNorm"
-        )
-        inner = node("Gelu", [linear(x, f"{at}.intermediate.dense")], f"{at}.gelu", FUSED)
-        x = add_and_norm(linear(inner, f"{at}.output.dense"), x, f"{at}.output.LayerNorm")
+        out = linear(f"{at}.attention.output.dense", attended)
+        x = add_and_norm(out, x, f"{at}.attention.output.LayerNorm")
+        inner = node("Gelu", [linear(f"{at}.intermediate.dense", x)], f"{at}.gelu", FUSED)
+        # [CLS] has values here that are ten times those of all other tokens and would take their
+        # precision: with a scale of its own the mean cosine with fp32 rises from .991 to .994.
+        first_token = node("Slice", [inner, zero, one, one], f"{at}.first")
+        others = node("Slice", [inner, one, length, one], f"{at}.others")
+        out = linear(f"{at}.output.dense", first_token, others)
+        x = add_and_norm(out, x, f"{at}.output.LayerNorm")
     node("ReduceMean", [x], "vector", axes=[1], keepdims=0)
 
     graph = helper.make_graph(
