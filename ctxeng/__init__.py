@@ -9,7 +9,7 @@
 The rooms, in the one order in which they may import each other:
 
     types errors protocols settings    the words, the errors, the contracts, the settings
-    text trace store                   terms, sentences, tokens · the recorder · the system of record
+    text trace store                   terms, tokens · the recorder · the system of record
     generation                         writes replies; the default one quotes
     -- the way of a document
     embedding loading chunking         bytes → documents → chunks → vectors

@@ -1,0 +1,239 @@
+"""How long does indexing and searching take, beside the engines that we use and their limits?
+
+    python -m benchmarks.speed [--data DIR] [--json FILE] [--quick]
+
+Passages are made of sentences of the real corpora, drawn at random, so that there can be 200,000
+of them with natural words. Times are process CPU time; every contender answers the same questions
+in the same process, in turns. Ratios are the figures to quote: the machine is noisy.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import (
+    Row,
+    argument_parser,
+    data_folder,
+    print_table,
+    read_retrieval_sets,
+    write_rows,
+)
+from ctxeng import Document, Engine, Settings
+from ctxeng.settings import EmbeddingSettings
+from ctxeng.text.sentences import sentences
+from ctxeng.text.terms import terms
+from ctxeng.trace import Recorder, recording
+
+SIZES = (1_000, 10_000, 100_000, 200_000)
+QUICK_SIZES = (1_000, 5_000)
+RANK_BM25_LIMIT = 10_000
+"""It scores every passage in Python: 1.7 s a question at 200,000."""
+QUESTIONS = 100
+WORDS = 110
+
+Search = Callable[[str], object]
+
+
+def passages(folder: Path, count: int) -> Iterator[Document]:
+    """``count`` documents of about ``WORDS`` words; 1 in 20 words is its own, as names are."""
+    pool = []
+    for task in read_retrieval_sets(folder, names=("scifact", "multihop_dev")):
+        for passage in task.corpus:
+            pool += [passage.text[s.start : s.end] for s in sentences(passage.text)]
+    draw = random.Random(11)
+    for number in range(count):
+        words: list[str] = []
+        while len(words) < WORDS:
+            words += draw.choice(pool).split()
+        for place in range(0, len(words), 20):
+            words[place] = f"item{draw.randrange(count * 2)}"
+        yield Document(id=str(number), text=" ".join(words))
+
+
+def questions(folder: Path, count: int) -> list[str]:
+    texts = [
+        text
+        for task in read_retrieval_sets(folder, names=("scifact", "multihop_dev"))
+        for text in task.queries.values()
+    ]
+    return random.Random(5).sample(texts, count)
+
+
+def contenders(documents: Sequence[Document], engine: Engine) -> Iterator[tuple[str, Search]]:
+    """Everything that answers, over the same texts; each makes its own index here."""
+    yield "ctxeng lexical", lambda q: engine.search(q, limit=10, mode="lexical")
+    yield "ctxeng hybrid", lambda q: engine.search(q, limit=10)
+    yield "ctxeng lexical index alone", _own_index(engine)
+    yield "tantivy", _tantivy(documents)
+    yield "bm25s", _bm25s(documents)
+    if len(documents) <= RANK_BM25_LIMIT:
+        yield "rank-bm25", _rank_bm25(documents)
+    yield "chroma (static vectors)", _chroma(documents, engine)
+
+
+def _own_index(engine: Engine) -> Search:
+    from ctxeng.types import Query
+
+    lexical = engine._parts.lexical
+    return lambda q: lexical.search(Query(text=q), 100)
+
+
+def _tantivy(documents: Sequence[Document]) -> Search:
+    """As its README sets it up: a text field with the English stemmer, the query parser."""
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("body", tokenizer_name="en_stem")
+    builder.add_text_field("id", stored=True, tokenizer_name="raw")
+    index = tantivy.Index(builder.build())
+    writer = index.writer(heap_size=128_000_000, num_threads=1)
+    for document in documents:
+        writer.add_document(tantivy.Document(body=document.text, id=document.id))
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+
+    def search(question: str) -> object:
+        query, _ = index.parse_query_lenient(question, ["body"])
+        searcher = index.searcher()
+        return [searcher.doc(at)["id"] for _, at in searcher.search(query, 100).hits]
+
+    return search
+
+
+def _bm25s(documents: Sequence[Document]) -> Search:
+    import bm25s
+
+    retriever = bm25s.BM25()
+    retriever.index(
+        bm25s.tokenize([d.text for d in documents], show_progress=False), show_progress=False
+    )
+    depth = min(100, len(documents))
+    return lambda q: retriever.retrieve(
+        bm25s.tokenize(q, show_progress=False), k=depth, show_progress=False
+    )
+
+
+def _rank_bm25(documents: Sequence[Document]) -> Search:
+    from rank_bm25 import BM25Okapi
+
+    index = BM25Okapi([terms(document.text) for document in documents])
+    return lambda q: np.argsort(index.get_scores(terms(q)))[::-1][:100]
+
+
+def _chroma(documents: Sequence[Document], engine: Engine) -> Search:
+    """The same static vectors in an in-memory collection, with the question embedded."""
+    import chromadb
+
+    tier = engine._parts.tiers[0]
+    client = chromadb.EphemeralClient()
+    name = f"speed-{len(documents)}"
+    collection = client.create_collection(
+        name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+    )
+    ids, vectors = engine._parts.store.vectors(engine._parts.scope, tier.embedder.name)
+    for start in range(0, len(ids), 1_000):
+        collection.upsert(ids[start : start + 1_000], embeddings=vectors[start : start + 1_000])
+    return lambda q: collection.query(tier.embedder.embed([q], "query"), n_results=100)
+
+
+def time_searches(
+    found: Sequence[tuple[str, Search]], asked: Sequence[str]
+) -> dict[str, list[float]]:
+    """CPU milliseconds of each question; contenders take turns, so that drift hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name, _ in found}
+    for warm_up in (True, False):
+        for question in asked[:5] if warm_up else asked:
+            for name, search in found:
+                began = time.process_time()
+                search(question)
+                if not warm_up:
+                    times[name].append(1_000 * (time.process_time() - began))
+    return times
+
+
+def measure(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
+    asked = questions(folder, QUESTIONS)
+    for size in sizes:
+        name = f"{size:,} chunks"
+        documents = list(passages(folder, size))
+        settings = Settings(embedding=EmbeddingSettings(model="static"))
+        with (
+            tempfile.TemporaryDirectory() as workspace,
+            Engine.open(workspace, settings=settings) as engine,
+        ):
+            yield from _indexing(name, engine, documents)
+            times = time_searches(list(contenders(documents, engine)), asked)
+            for system, values in times.items():
+                yield _row(system, name, "search p50, CPU ms", float(np.median(values)))
+                yield _row(system, name, "search p95, CPU ms", float(np.quantile(values, 0.95)))
+            plain = np.median(times["tantivy"])
+            for system in ("ctxeng lexical", "ctxeng lexical index alone"):
+                ratio = float(np.median(times[system]) / plain)
+                yield _row(system, name, "search p50, ratio to plain tantivy", ratio)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        yield _row("all contenders together", name, "peak memory, MB", peak)
+    yield from _start_up()
+
+
+def _indexing(name: str, engine: Engine, documents: Sequence[Document]) -> Iterator[Row]:
+    """CPU seconds of the first run, by stage, and of a second one with nothing to do."""
+    recorder = Recorder("index", {})
+    began = time.process_time()
+    with recording(recorder):
+        engine.index(documents)
+    first = time.process_time() - began
+    began = time.process_time()
+    engine.index(documents)
+    second = time.process_time() - began
+    yield _row("ctxeng", name, "index, chunks per CPU s", len(documents) / first)
+    yield _row("ctxeng", name, "second index, share of the first", second / first)
+    for stage in dict.fromkeys(str(s["stage"]) for s in recorder.stages):
+        spent = sum(float(str(s["cpu_seconds"])) for s in recorder.stages if s["stage"] == stage)
+        if stage.startswith("index.") and spent:
+            yield _row("ctxeng", name, f"{stage}, chunks per CPU s", len(documents) / spent)
+
+
+def _start_up() -> Iterator[Row]:
+    """CPU seconds of fresh processes, median of five."""
+    for metric, command in (
+        ("bare python", ["-c", "pass"]),
+        ("import ctxeng", ["-c", "import ctxeng"]),
+        ("ctxeng --help", ["-m", "ctxeng", "--help"]),
+    ):
+        spent = []
+        for _ in range(5):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        yield _row("ctxeng", "start", f"{metric}, CPU s", float(np.median(spent)))
+
+
+def _row(system: str, name: str, metric: str, value: float) -> Row:
+    return Row(system=system, set=name, metric=metric, value=value, low=value, high=value)
+
+
+def main() -> None:
+    arguments = argument_parser(__doc__).parse_args()
+    folder = data_folder(arguments.data)
+    rows = []
+    for row in measure(folder, QUICK_SIZES if arguments.quick else SIZES):
+        rows.append(row)
+        print(f"{row['set']:>16}  {row['system']:<28} {row['metric']:<40} {row['value']:.3f}")
+        write_rows(rows, arguments.json)
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    main()
