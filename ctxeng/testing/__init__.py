@@ -1,0 +1,1 @@
+"""Contract suites for plugin authors: the laws of each Protocol, one function each."""
