@@ -1,0 +1,1 @@
+"""Text as the other rooms count and cut it: terms, sentences, tokens."""
