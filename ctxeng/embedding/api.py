@@ -124,7 +124,7 @@ class ApiEmbedder:
         import httpx
 
         key = os.environ.get(self._key_env, "").strip()
-        if not key.isascii():
+        if not (key.isascii() and key.isprintable()):
             raise ConfigError(f"The key in {self._key_env} holds characters that no key has.")
         try:
             response = self._client.post(

@@ -98,6 +98,7 @@ class TransformersEmbedder:
     def _model(self) -> SentenceTransformer:
         _require("sentence_transformers")
         folder = self._folder
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 
         try:
@@ -107,7 +108,7 @@ class TransformersEmbedder:
                 local_files_only=True,
                 model_kwargs={"use_safetensors": True},
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise BackendError(f"{self._wanted}: cannot be loaded as a model: {error}") from error
 
 
