@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ctxeng.text.sentences import sentences
-
 from ctxeng.types import Span, TextFormat
 
 MAX_CODE_LINES = 8

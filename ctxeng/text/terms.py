@@ -24,7 +24,9 @@ _WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+")
 _UNSPACED = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+"
 )
-_PIECE = regex.compile(r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?[\p{Ll}\p{M}]+|\p{Lu}+|\p{N}+|[\p{L}\p{M}]+")
+_PIECE = regex.compile(
+    r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?[\p{Ll}\p{M}]+|\p{Lu}+|\p{N}+|[\p{L}\p{M}]+"
+)
 _LATIN = regex.compile(r"\p{Latin}")
 _STOP_WORDS = frozenset(
     """a about above after again all also am an and any are as at be because been before being

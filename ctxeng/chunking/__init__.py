@@ -1,0 +1,6 @@
+"""Cuts documents into chunks, and situates each chunk in its document."""
+
+from ctxeng.chunking.chunker import StructuredChunker, chunk
+from ctxeng.chunking.prefix import DeterministicContextualizer
+
+__all__ = ["DeterministicContextualizer", "StructuredChunker", "chunk"]

@@ -1,0 +1,22 @@
+"""Cuts tables by rows; the header goes into the prefix of every chunk but the first."""
+
+from __future__ import annotations
+
+from ctxeng.chunking.pack import Atom, words
+from ctxeng.chunking.prose import split_long
+from ctxeng.types import Span
+
+
+def rows(text: str, span: Span, *, high: float) -> tuple[list[Atom], str]:
+    """One atom per row (line), and the header: the first line that is not empty."""
+    atoms: list[Atom] = []
+    header = ""
+    start = span.start
+    while start < span.end:
+        end = text.find("\n", start, span.end)
+        end = span.end if end < 0 else end
+        for piece in split_long(text, start, end, high):
+            atoms.append(Atom(piece, words(text[piece.start : piece.end])))
+        header = header or text[start:end].strip()[:1_000]
+        start = end + 1
+    return atoms, header
