@@ -230,18 +230,18 @@ def write_rows(rows: Sequence[Row], file: Path | None) -> None:
         file.write_text(json.dumps(list(rows), ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def print_table(rows: Sequence[Row], *, metrics: Sequence[str] = ()) -> None:
-    """One table per metric: systems down, sets across, intervals in brackets."""
+def print_table(rows: Sequence[Row]) -> None:
+    """One table for each set: systems down, metrics across, intervals in brackets."""
     from rich.console import Console
     from rich.table import Table
 
-    sets = list(dict.fromkeys(row["set"] for row in rows))
     console = Console(width=None if os.isatty(1) else 200)
-    for metric in metrics or list(dict.fromkeys(row["metric"] for row in rows)):
-        cells = {(row["system"], row["set"]): row for row in rows if row["metric"] == metric}
-        table = Table("system", *sets, title=metric)
-        for system in dict.fromkeys(name for name, _ in cells):
-            table.add_row(system, *(_cell(cells.get((system, name))) for name in sets))
+    for name in dict.fromkeys(row["set"] for row in rows):
+        cells = {(row["system"], row["metric"]): row for row in rows if row["set"] == name}
+        metrics = list(dict.fromkeys(metric for _, metric in cells))
+        table = Table("system", *metrics, title=name, title_justify="left")
+        for system in dict.fromkeys(system for system, _ in cells):
+            table.add_row(system, *(_cell(cells.get((system, metric))) for metric in metrics))
         console.print(table)
 
 

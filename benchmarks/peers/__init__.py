@@ -1,0 +1,99 @@
+"""What a user would pick instead, each in an environment of its own.
+
+    python -m benchmarks.peers install      # once; a few hundred MB
+    python -m benchmarks.peers versions
+
+The environments lie in the folder that ``CTXENG_PEERS`` names (default: the user's cache folder).
+A peer gets one set as a JSON file (``Task``) and writes its rankings as JSON (``Rankings``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from benchmarks.compare import Run
+from benchmarks.data import RetrievalSet
+from ctxeng.protocols import Vectors
+
+HERE = Path(__file__).parent
+PACKAGES: Mapping[str, Sequence[str]] = {
+    "langchain": ("langchain-classic", "langchain-community", "rank-bm25", "numpy"),
+    "llamaindex": ("llama-index-core", "llama-index-retrievers-bm25"),
+    "haystack": ("haystack-ai",),
+}
+SYSTEMS = {
+    "langchain": ("LangChain BM25Retriever", "LangChain EnsembleRetriever"),
+    "llamaindex": ("LlamaIndex BM25Retriever", "LlamaIndex QueryFusionRetriever"),
+    "haystack": ("Haystack InMemoryBM25Retriever", "Haystack hybrid (DocumentJoiner)"),
+}
+"""For each peer its lexical and its hybrid retriever."""
+
+
+def folder() -> Path:
+    named = os.environ.get("CTXENG_PEERS")
+    return Path(named) if named else platformdirs.user_cache_path("ctxeng") / "peers"
+
+
+def python(peer: str) -> Path:
+    scripts = "Scripts" if sys.platform == "win32" else "bin"
+    return folder() / peer / scripts / "python"
+
+
+def installed() -> list[str]:
+    return [peer for peer in PACKAGES if (folder() / peer / "installed.txt").is_file()]
+
+
+def install(peer: str) -> None:
+    """Make the peer's environment, or leave it as it is when it is there."""
+    done = folder() / peer / "installed.txt"
+    if done.is_file():
+        return
+    venv.create(folder() / peer, with_pip=True, clear=True)
+    pip = [str(python(peer)), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", *PACKAGES[peer]], check=True)
+    frozen = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True)
+    done.write_text(frozen.stdout, "utf-8")
+
+
+def versions(peer: str) -> str:
+    """``name==version`` of the packages that were asked for."""
+    frozen = (folder() / peer / "installed.txt").read_text("utf-8").splitlines()
+    return " ".join(line for line in frozen if line.partition("==")[0].lower() in PACKAGES[peer])
+
+
+def rankings(
+    peer: str, task: RetrievalSet, vectors: tuple[Vectors, Vectors], *, limit: int
+) -> dict[str, Run]:
+    """Rankings of one set by the peer's lexical and hybrid retriever, by name of the system.
+
+    Args:
+        vectors: of the corpus and of the queries, in their order.
+        limit: how many documents each retriever is asked for.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "task.json").write_text(
+            json.dumps(
+                {
+                    "corpus": [[passage.id, passage.whole] for passage in task.corpus],
+                    "queries": list(task.queries.items()),
+                    "limit": limit,
+                }
+            ),
+            "utf-8",
+        )
+        np.savez(work / "vectors.npz", corpus=vectors[0], queries=vectors[1])
+        script = HERE / f"with_{peer}.py"
+        subprocess.run([python(peer), "-P", script, work], check=True, stdout=subprocess.DEVNULL)
+        found = json.loads((work / "rankings.json").read_text("utf-8"))
+    return dict(zip(SYSTEMS[peer], (found["lexical"], found["hybrid"]), strict=True))

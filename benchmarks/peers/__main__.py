@@ -1,0 +1,18 @@
+"""``python -m benchmarks.peers install`` and ``versions``."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import peers
+
+parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=peers.__doc__)
+parser.formatter_class = argparse.RawDescriptionHelpFormatter
+parser.add_argument("command", choices=["install", "versions"])
+command = parser.parse_args().command
+if command == "install":
+    for peer in peers.PACKAGES:
+        print(f"{peer}: {peers.folder() / peer}", flush=True)
+        peers.install(peer)
+for peer in peers.installed():
+    print(f"{peer}: {peers.versions(peer)}")
