@@ -14,7 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxeng.types import Chunk, Document, Hit, Message, Query, Scope, Usage
+from ctxeng.types import Chunk, Document, Hit, Message, Query, Scope, Strings, Usage
 
 Vectors = NDArray[np.float32]
 """Shape (n, d), rows of length 1."""
@@ -196,6 +196,14 @@ class Store(Protocol):
 
     def vector_progress(self, scope: Scope, model: str) -> tuple[int, int]:
         """(chunks with a vector of this model, chunks)."""
+        ...
+
+    def vector_state(self, model: str) -> tuple[int, int]:
+        """Cheap; differs whenever chunks, or vectors of this model, have changed."""
+        ...
+
+    def matching_chunks(self, scope: Scope, where: Mapping[str, Strings]) -> set[str]:
+        """Ids of the chunks whose document has, for every key, one of the values."""
         ...
 
     def put_trace(self, trace_id: str, payload: str) -> None: ...

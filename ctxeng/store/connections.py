@@ -1,0 +1,141 @@
+"""SQLite connections: many readers, one writer, and errors that say what to do."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ctxeng.errors import WorkspaceBusyError, WorkspaceError
+from ctxeng.store.schema import prepare
+
+BUSY_SECONDS = 10.0
+
+
+class Connections:
+    """Lends connections to threads.
+
+    A file is read through a pool, so that readers run beside the writer (WAL). A workspace in
+    memory has one connection, which its users take in turns.
+    """
+
+    def __init__(self, file: Path | None, *, read_only: bool) -> None:
+        self._file = file
+        self._read_only = read_only
+        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._turn = threading.RLock()
+        self._closed = False
+        with self._translated():
+            self._writer = self._connect()
+            if not read_only:
+                prepare(self._writer, self.name)
+
+    @property
+    def name(self) -> str:
+        return str(self._file) if self._file else ":memory:"
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside one read transaction: everything read is of one state."""
+        with self._translated():
+            if self._file is None:
+                with self._turn:
+                    self._refuse_closed()
+                    yield self._writer
+                return
+            connection = self._borrow()
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                connection.rollback()
+                self._idle.put(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside one write transaction: committed at the end, or rolled back whole."""
+        with self._translated(), self._turn:
+            self._refuse_closed()
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._turn:
+            self._closed = True
+            while not self._idle.empty():
+                self._idle.get_nowait().close()
+            self._writer.close()
+
+    def _borrow(self) -> sqlite3.Connection:
+        self._refuse_closed()
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._connect()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise WorkspaceError(f"{self.name}: the engine is closed; open it again.")
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._file is None:
+            target = ":memory:"
+        else:
+            mode = "ro" if self._read_only else "rwc"
+            target = f"{self._file.resolve().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(
+            target,
+            uri=self._file is not None,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not self._read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """SQLite's errors as ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            message = str(error)
+            if "locked" in message:
+                raise WorkspaceBusyError(f"{self.name}: another process is writing it.") from error
+            if "full" in message or "I/O" in message:
+                raise WorkspaceError(
+                    f"{self.name}: {message}. What was written before is kept; free space or check "
+                    "the disk, then run the command again."
+                ) from error
+            if "readonly" in message or "unable to open" in message:
+                raise WorkspaceError(
+                    f"{self.name}: {message}. Check the permissions, or open it read-only."
+                ) from error
+            if isinstance(error, sqlite3.DatabaseError) and (
+                "malformed" in message or "not a database" in message
+            ):
+                raise WorkspaceError(
+                    f"{self.name}: damaged: {message}. Nothing was overwritten. Restore the file "
+                    "from a backup, or delete the workspace folder and index again."
+                ) from error
+            raise
+
+
+def quick_check(connections: Connections) -> str:
+    """``ok``, or what SQLite finds wrong; reads the whole file."""
+    with connections.read() as connection, closing(connection.cursor()) as cursor:
+        rows = cursor.execute("PRAGMA quick_check(5)").fetchall()
+    return "; ".join(str(row[0]) for row in rows)

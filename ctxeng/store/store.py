@@ -1,0 +1,323 @@
+"""The Store on SQLite. Every statement that touches content names its scope."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ctxeng.errors import WorkspaceError
+from ctxeng.protocols import Change, Counts, Entry, SourceRecord, Vectors
+from ctxeng.store.connections import Connections, quick_check
+from ctxeng.store.rows import document_of, embedded_text, hit_of, indexed_text
+from ctxeng.store.writing import Writing
+from ctxeng.types import Document, Hit, Scope
+
+FILE = "store.sqlite3"
+
+# A list of values is one parameter, read by json_each: no statement is put together at run time.
+_HITS = """
+SELECT chunk.id, position, chunk.text, prefix, start, "end", line, heading_path, part, tokens,
+       format, record
+FROM chunk JOIN document ON document.row = chunk.document
+WHERE chunk.scope = ? AND chunk.id IN (SELECT value FROM json_each(?))
+"""
+_NEIGHBOURS = """
+SELECT chunk.id, position, chunk.text, prefix, start, "end", line, heading_path, part, tokens,
+       format, record
+FROM document JOIN chunk ON chunk.document = document.row
+WHERE document.scope = ? AND document.id = ? AND position BETWEEN ? AND ? ORDER BY position
+"""
+_MATCHING = """
+SELECT chunk.id FROM chunk JOIN document ON document.row = chunk.document
+WHERE chunk.scope = ? AND NOT EXISTS (
+    SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
+        SELECT 1
+        FROM json_each(attributes) AS held, json_each(held.value) AS own,
+             json_each(wanted.value) AS value
+        WHERE held.key = wanted.key AND own.value = value.value
+    )
+)
+"""
+
+
+class SqliteStore:
+    """One workspace's record; safe to use from many threads, beside other processes."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._marked = False
+
+    # -- what a workspace remembers of itself
+
+    def get_meta(self, key: str) -> str | None:
+        with self._connections.read() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        if self.get_meta(key) != value:
+            with self._connections.write() as db:
+                _set_meta(db, key, value)
+
+    # -- sources, documents, chunks
+
+    def put(self, scope: Scope, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        with self._connections.write() as db:
+            self._mark(db)
+            writing = Writing(db, scope.key)
+            for entry in entries:
+                writing.put(entry)
+            writing.finish()
+
+    def remove(
+        self, scope: Scope, *, paths: Sequence[str] = (), document_ids: Sequence[str] = ()
+    ) -> int:
+        if not paths and not document_ids:
+            return 0
+        with self._connections.write() as db:
+            self._mark(db)
+            writing = Writing(db, scope.key)
+            gone = writing.remove(paths, document_ids)
+            writing.finish()
+        return gone
+
+    def sources(self, scope: Scope) -> dict[str, SourceRecord]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT path, hash, why, hint, document.id FROM source "
+                "LEFT JOIN document ON document.source = source.row "
+                "WHERE source.scope = ? ORDER BY source.row, document.row",
+                (scope.key,),
+            ).fetchall()
+        ids: dict[str, list[str]] = {}
+        for row in rows:
+            ids.setdefault(row[0], []).extend([row[4]] if row[4] is not None else [])
+        return {
+            path: SourceRecord(path, digest, tuple(ids[path]), why, hint)
+            for path, digest, why, hint, _ in rows
+        }
+
+    def counts(self, scope: Scope) -> Counts:
+        with self._connections.read() as db:
+            (numbers,) = db.execute(
+                "SELECT (SELECT count(*) FROM source WHERE scope = :s), "
+                "(SELECT count(*) FROM source WHERE scope = :s AND why != ''), "
+                "(SELECT count(*) FROM document WHERE scope = :s), "
+                "(SELECT count(*) FROM chunk WHERE scope = :s)",
+                {"s": scope.key},
+            ).fetchall()
+        return Counts(*numbers)
+
+    def document_ids(self, scope: Scope) -> list[str]:
+        with self._connections.read() as db:
+            rows = db.execute("SELECT id FROM document WHERE scope = ? ORDER BY row", (scope.key,))
+            return [row[0] for row in rows]
+
+    def document(self, scope: Scope, document_id: str) -> Document | None:
+        with self._connections.read() as db:
+            row = db.execute(
+                "SELECT record, text FROM document WHERE scope = ? AND id = ?",
+                (scope.key, document_id),
+            ).fetchone()
+        return None if row is None else document_of(row[0], row[1], scope.key)
+
+    def hits(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Hit]:
+        with self._connections.read() as db:
+            rows = db.execute(_HITS, (scope.key, json.dumps(list(chunk_ids)))).fetchall()
+        return {row[0]: hit_of(row, json.loads(row[11])) for row in rows}
+
+    def neighbours(self, scope: Scope, document_id: str, first: int, last: int) -> list[Hit]:
+        with self._connections.read() as db:
+            rows = db.execute(_NEIGHBOURS, (scope.key, document_id, first, last)).fetchall()
+        return [hit_of(row, json.loads(row[11])) for row in rows]
+
+    # -- changes, for the derived indexes
+
+    def last_change(self) -> int:
+        with self._connections.read() as db:
+            (number,) = db.execute("SELECT coalesce(max(number), 0) FROM change").fetchone()
+        return int(number)
+
+    def changes(self, after: int, limit: int) -> tuple[list[Change], int]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT number, kind, scope, id, document_id FROM change WHERE number > ? "
+                "ORDER BY number LIMIT ?",
+                (after, limit),
+            ).fetchall()
+            latest = {(row[1], row[2], row[3]): row for row in rows}
+            found = [_change(db, row) for row in latest.values()]
+        return found, (rows[-1][0] if rows else after)
+
+    def chunk_ids(self) -> list[str]:
+        """Of all scopes, in order: what the derived indexes must hold, to check them by."""
+        with self._connections.read() as db:
+            return [row[0] for row in db.execute("SELECT id FROM chunk ORDER BY id")]
+
+    # -- vectors
+
+    def missing_vectors(self, model: str, limit: int) -> list[tuple[str, str]]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT text_hash, heading_path, text FROM chunk WHERE NOT EXISTS "
+                "(SELECT 1 FROM vector WHERE vector.text_hash = chunk.text_hash AND model = ?) "
+                "GROUP BY text_hash LIMIT ?",
+                (model, limit),
+            ).fetchall()
+        return [(digest.hex(), embedded_text(path, text)) for digest, path, text in rows]
+
+    def put_vectors(self, model: str, hashes: Sequence[str], vectors: Vectors) -> None:
+        rows = [
+            (bytes.fromhex(digest), model, row.astype("<f4").tobytes())
+            for digest, row in zip(hashes, vectors, strict=True)
+        ]
+        with self._connections.write() as db:
+            self._mark(db)
+            db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", rows)
+            db.execute(
+                "INSERT INTO vector_version VALUES (?, 1) "
+                "ON CONFLICT (model) DO UPDATE SET number = number + 1",
+                (model,),
+            )
+
+    def vectors(self, scope: Scope, model: str) -> tuple[list[str], Vectors]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT chunk.id, vector FROM chunk JOIN vector USING (text_hash) "
+                "WHERE chunk.scope = ? AND model = ? ORDER BY chunk.id",
+                (scope.key, model),
+            ).fetchall()
+        if not rows:
+            return [], np.zeros((0, 0), np.float32)
+        matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
+        return [row[0] for row in rows], matrix.reshape(len(rows), -1).astype(np.float32)
+
+    def vector_progress(self, scope: Scope, model: str) -> tuple[int, int]:
+        with self._connections.read() as db:
+            total, done = db.execute(
+                "SELECT count(*), count(vector.model) FROM chunk LEFT JOIN vector "
+                "ON vector.text_hash = chunk.text_hash AND vector.model = ? WHERE scope = ?",
+                (model, scope.key),
+            ).fetchone()
+        return int(done), int(total)
+
+    def vector_state(self, model: str) -> tuple[int, int]:
+        with self._connections.read() as db:
+            state = db.execute(
+                "SELECT coalesce((SELECT max(number) FROM change), 0), "
+                "coalesce((SELECT number FROM vector_version WHERE model = ?), 0)",
+                (model,),
+            ).fetchone()
+        return int(state[0]), int(state[1])
+
+    def matching_chunks(self, scope: Scope, where: Mapping[str, tuple[str, ...]]) -> set[str]:
+        """Ids of the chunks whose document has, for every key, one of the values."""
+        with self._connections.read() as db:
+            rows = db.execute(_MATCHING, (scope.key, json.dumps(where)))
+            return {row[0] for row in rows}
+
+    # -- traces
+
+    def put_trace(self, trace_id: str, payload: str) -> None:
+        with self._connections.write() as db:
+            db.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (trace_id, payload))
+
+    def trace(self, trace_id: str) -> str | None:
+        with self._connections.read() as db:
+            row = db.execute("SELECT payload FROM trace WHERE id = ?", (trace_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    # -- health
+
+    def check(self) -> str:
+        """``ok``, or what SQLite finds wrong with the file; reads all of it."""
+        return quick_check(self._connections)
+
+    def _mark(self, db: sqlite3.Connection) -> None:
+        """Until it is closed, this file counts as left open by a writer."""
+        if not self._marked:
+            _set_meta(db, "writing", _boot_id())
+            self._marked = True
+
+    def close(self) -> None:
+        if self._marked:
+            with self._connections.write() as db:
+                db.execute("DELETE FROM meta WHERE key = 'writing'")
+        self._connections.close()
+
+
+def open_store(folder: Path | None, *, read_only: bool = False) -> SqliteStore:
+    """Open, or make, the record of a workspace; None keeps it in memory.
+
+    A file that a writer left open when its process or machine died is checked first.
+
+    Raises:
+        WorkspaceError: it is missing (read-only), damaged, not ours or of a newer version.
+    """
+    file = None if folder is None else folder / FILE
+    if folder is not None and file is not None:
+        if read_only and not file.exists():
+            raise WorkspaceError(f"{folder}: no workspace here. Run `ctxeng index PATH` first.")
+        try:
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(f"{folder}: cannot be made: {error.strerror}.") from error
+    store = SqliteStore(Connections(file, read_only=read_only))
+    if file is not None and store.get_meta("writing") is not None:
+        found = store.check()
+        if found != "ok":
+            raise WorkspaceError(
+                f"{file}: damaged: {found}. Nothing was overwritten. Restore the file from a "
+                "backup, or delete the workspace folder and index again."
+            )
+    return store
+
+
+def _set_meta(db: sqlite3.Connection, key: str, value: str) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _boot_id() -> str:
+    """Changes with each start of the machine, where the system tells."""
+    file = Path("/proc/sys/kernel/random/boot_id")
+    return file.read_text().strip() if file.exists() else f"process {os.getpid()}"
+
+
+def _change(db: sqlite3.Connection, row: tuple[int, str, str, str, str]) -> Change:
+    """The present state of what a logged change is about."""
+    number, kind, scope, item_id, document_id = row
+    if kind == "document":
+        found = db.execute(
+            "SELECT json_extract(record, '$.title'), text, '[]', attributes FROM document "
+            "WHERE scope = ? AND id = ?",
+            (scope, item_id),
+        ).fetchone()
+    else:
+        found = db.execute(
+            "SELECT prefix, chunk.text, defines, attributes FROM chunk "
+            "JOIN document ON document.row = chunk.document "
+            "WHERE chunk.scope = ? AND chunk.id = ?",
+            (scope, item_id),
+        ).fetchone()
+    if found is None:
+        return Change(number, "document" if kind == "document" else "chunk", item_id, scope,
+                      document_id, None)  # fmt: skip
+    before, text, defines, attributes = found
+    return Change(
+        number=number,
+        kind="document" if kind == "document" else "chunk",
+        id=item_id,
+        scope=scope,
+        document_id=document_id,
+        text=indexed_text(before, text),
+        defines=json.loads(defines),
+        attributes=json.loads(attributes),
+    )
