@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ctxeng.engine.wiring import Parts
 
 PACKAGES = ("ctxeng", "tantivy", "chromadb", "onnxruntime", "torch")
+REBUILD = "Run `ctxeng reindex`."
+DAMAGED = "Restore store.sqlite3 from a backup, or delete the workspace and index again."
 LITTLE_SPACE = 500_000_000
 """Bytes below which a disk soon fails a write."""
 
@@ -92,12 +94,12 @@ def _examine_workspace(parts: Parts) -> Iterator[Check]:
 
 
 def _check_record(parts: Parts) -> Check:
-    problem = parts.store.integrity_problem()
+    found = parts.store.check()
     return Check(
         name="record",
-        ok=not problem,
-        found=problem or "SQLite finds no damage",
-        advice=f"Move {parts.folder} away and run `ctxeng index PATH` again." if problem else "",
+        ok=found == "ok",
+        found=found,
+        advice="" if found == "ok" else DAMAGED,
     )
 
 
@@ -144,6 +146,3 @@ def _check_sources(parts: Parts, status: Status) -> Iterator[Check]:
             found=f"{gone} of {len(paths)} files are gone from the disk",
             advice="Run `ctxeng index` on their folder, or `ctxeng remove` them.",
         )
-
-
-REBUILD = "Run `ctxeng reindex`."

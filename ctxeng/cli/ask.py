@@ -1,0 +1,101 @@
+"""``ask``: the answer, streamed, with the places that it rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctxeng.cli import output
+from ctxeng.cli.options import (
+    DEFAULT_WORKSPACE,
+    AsJson,
+    Budget,
+    Config,
+    Filters,
+    Workspace,
+    note_what_is_missing,
+    open_engine,
+    parse_filters,
+)
+from ctxeng.cli.search import QueryText
+
+if TYPE_CHECKING:
+    from ctxeng.engine import Engine
+    from ctxeng.types import Answer
+
+QUOTE = 200
+"""Characters shown of a quoted place."""
+
+
+def ask(
+    query: QueryText,
+    *,
+    path: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            exists=True,
+            help="Index this file or folder first; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --path: wait for the slower vectors too.")
+    ] = False,
+    budget: Budget = None,
+    filter: Filters = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Answer a question from the indexed files; every sentence cites the place it comes from.
+
+    Where nothing supports an answer it says so.
+
+    For example:
+
+      ctxeng ask 'How long is parental leave?' --path handbook
+
+      ctxeng ask 'Who approves travel?' --json
+    """
+    wanted = parse_filters(filter)
+    with open_engine(workspace, config, create=bool(path)) as engine:
+        failed = _index(engine, path, wait=wait) if path else False
+        if as_json:
+            answer = engine.ask(query, budget=budget, filter=wanted)
+            output.emit(answer.model_dump(mode="json"))
+        else:
+            _stream(engine, query, budget, wanted)
+        note_what_is_missing(engine)
+    return output.SOME_FAILED if failed else output.OK
+
+
+def _index(engine: Engine, paths: list[Path], *, wait: bool) -> bool:
+    """Whether some files could not be read, each of which is noted."""
+    bars = output.Bars(lambda: engine.status().vectors)
+    with bars:
+        report = engine.index(paths, fast=not wait, wait=wait, on_progress=bars)
+    for failure in report.failed:
+        output.note(f"{output.place(failure.uri)}: {failure.why}. {failure.hint}".rstrip())
+    return bool(report.failed)
+
+
+def _stream(engine: Engine, query: str, budget: int | None, wanted: dict[str, list[str]]) -> None:
+    from ctxeng.types import Answer
+
+    for event in engine.stream(query, budget=budget, filter=wanted):
+        if isinstance(event, Answer):
+            output.write("\n")
+            _print_sources(event)
+        else:
+            output.write(output.printable(event.text))
+
+
+def _print_sources(answer: Answer) -> None:
+    if answer.citations:
+        output.say()
+    for citation in answer.citations:
+        output.say(f"[{citation.number}] {output.place(citation.source.location)}", style="bold")
+        output.say(f"    {output.one_line(citation.quote, QUOTE)}")

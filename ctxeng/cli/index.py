@@ -1,0 +1,178 @@
+"""``index``, ``remove``, ``reindex``: what changes a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctxeng.cli import output
+from ctxeng.cli.options import DEFAULT_WORKSPACE, AsJson, Config, Workspace, open_engine
+from ctxeng.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ctxeng.engine import Engine
+    from ctxeng.types import IndexReport
+
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH…", exists=True, help="Files and folders.")
+]
+
+
+def index(
+    paths: Paths,
+    *,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Only files like this; may be given again.", show_default=False
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="No files like this; may be given again.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on following the paths until Ctrl-C.")
+    ] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Stop when all is searchable; no slower vectors.")
+    ] = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make files and folders searchable.
+
+    Running it again costs work for what changed, and removes what is gone.
+    Slower, better vectors follow once all is searchable.
+    Ctrl-C loses nothing: the next run goes on from there.
+
+    For example:
+
+      ctxeng index handbook
+
+      ctxeng index src docs --include '*.py' --include '*.md'
+
+      ctxeng index notes --watch
+    """
+    if watch and as_json:
+        raise ConfigError("--watch never ends, so it has no one JSON value: leave --json out.")
+    with open_engine(workspace, config, create=True) as engine:
+        bars = output.Bars(lambda: engine.status().vectors)
+        with _continued_next_time(), bars:
+            report = engine.index(
+                paths, include=include or (), exclude=exclude or (), fast=fast, on_progress=bars
+            )
+        if not as_json:
+            _print_report(report)
+            output.note(f"Searchable now: {engine.status().chunks} chunks.")
+        if watch:
+            _follow(engine, paths, include or (), exclude or (), fast=fast)
+        with _continued_next_time(), bars:
+            engine.wait_vectors()
+        if as_json:
+            status = engine.status().model_dump(mode="json")
+            output.emit({**report.model_dump(mode="json"), "status": status})
+    return output.SOME_FAILED if report.failed else output.OK
+
+
+def _print_report(report: IndexReport) -> None:
+    for failure in report.failed:
+        hint = f" {failure.hint}." if failure.hint else ""
+        output.say(f"{output.place(failure.uri)}: {failure.why}.{hint}", style="red")
+    counts = {
+        name: getattr(report, name)
+        for name in ("added", "changed", "renamed", "removed", "unchanged")
+    }
+    counts["failed"] = len(report.failed)
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    output.say(f"{said or 'nothing to index'} ({report.seconds:.1f} s)")
+
+
+def _follow(
+    engine: Engine,
+    paths: Sequence[Path],
+    include: Sequence[str],
+    exclude: Sequence[str],
+    *,
+    fast: bool,
+) -> None:
+    import anyio
+
+    from ctxeng.engine.watch import watch
+
+    async def follow() -> None:
+        reports = watch(engine, paths, include=include, exclude=exclude, fast=fast)
+        async for report in reports:
+            if report.added or report.changed or report.renamed or report.removed:
+                _print_report(report)
+
+    output.note("Following; Ctrl-C ends it.")
+    anyio.run(follow)
+
+
+@contextmanager
+def _continued_next_time() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.note("Stopped. What is done is kept; the next run goes on from here.")
+        raise
+
+
+def remove(
+    targets: Annotated[
+        list[str], typer.Argument(metavar="TARGET…", help="Files, folders or document ids.")
+    ],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Remove files, folders or documents from the workspace; nothing on the disk is touched.
+
+    For example:
+
+      ctxeng remove handbook/old.md
+
+      ctxeng remove handbook
+    """
+    with open_engine(workspace, config) as engine:
+        removed = engine.remove(*targets)
+    if as_json:
+        output.emit({"removed": removed})
+    else:
+        output.say(f"{removed} documents removed")
+        if not removed:
+            output.note("None of these is in the workspace. `ctxeng search` shows what is.")
+    return output.OK if removed else output.SOME_FAILED
+
+
+def reindex(
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Cut and index everything again, with the present settings; no file is read.
+
+    For example:
+
+      ctxeng reindex
+
+      ctxeng reindex --config other.toml
+    """
+    with open_engine(workspace, config, check=False) as engine:
+        bars = output.Bars(lambda: engine.status().vectors)
+        with _continued_next_time(), bars:
+            report = engine.reindex(on_progress=bars)
+            engine.wait_vectors()
+    if as_json:
+        output.emit(report.model_dump(mode="json"))
+    else:
+        output.say(f"{report.changed} sources, {report.chunks} chunks ({report.seconds:.1f} s)")
+    return output.OK

@@ -1,0 +1,114 @@
+"""Options that commands share, and how they open a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctxeng.cli import output
+from ctxeng.errors import ConfigError, WorkspaceError
+
+if TYPE_CHECKING:
+    from ctxeng.engine import Engine
+
+Workspace = Annotated[
+    Path,
+    typer.Option("--workspace", metavar="DIR", help="Folder that holds the indexed content."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings; by default ctxeng.toml, looked for from the working folder upwards.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+Budget = Annotated[
+    int | None,
+    typer.Option(
+        metavar="TOKENS",
+        min=1,
+        help="Tokens that the prompt may have; by default the setting context.budget.",
+        show_default=False,
+    ),
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="KEY=VALUE",
+        help="Only where a field is this: uri, title, media_type, document_id or a metadata key. "
+        "May be given again: other keys must match too, the same key again is an alternative.",
+        show_default=False,
+    ),
+]
+DEFAULT_WORKSPACE = Path(".ctxeng")
+
+
+def open_engine(
+    workspace: Path, config: Path | None, *, create: bool = False, check: bool = True
+) -> Engine:
+    """The workspace's engine.
+
+    Raises:
+        WorkspaceError: there is none and ``create`` is not set, or it cannot be opened.
+        ConfigError: the settings are wrong.
+    """
+    if not create:
+        require_workspace(workspace)
+    from ctxeng.engine import Engine
+    from ctxeng.settings import load_settings
+
+    return Engine.open(workspace, settings=load_settings(config), check=check)
+
+
+def require_workspace(workspace: Path) -> None:
+    """Reading must never make a workspace: a typo would look like an empty one.
+
+    Raises:
+        WorkspaceError: there is none.
+    """
+    if not has_workspace(workspace):
+        raise WorkspaceError(
+            f"no workspace at {workspace}: run `ctxeng index PATH` first, or name another with "
+            "--workspace."
+        )
+
+
+def has_workspace(workspace: Path) -> bool:
+    from ctxeng.store.store import FILE
+
+    return (workspace / FILE).exists()
+
+
+def parse_filters(filters: Sequence[str] | None) -> dict[str, list[str]]:
+    """``["year=2024", "year=2025"]`` → ``{"year": ["2024", "2025"]}``.
+
+    Raises:
+        ConfigError: one of them has no ``=`` or no key.
+    """
+    wanted: dict[str, list[str]] = {}
+    for filter in filters or ():
+        key, equals, value = filter.partition("=")
+        if not key or not equals:
+            raise ConfigError(f"--filter {filter!r}: write it as KEY=VALUE, such as uri=notes.md.")
+        wanted.setdefault(key, []).append(value)
+    return wanted
+
+
+def note_what_is_missing(engine: Engine) -> None:
+    """Say once, beside a result, that it could be better."""
+    status = engine.status()
+    if not status.vectors:
+        output.note("No embedder is installed: found by terms alone. `ctxeng doctor` says more.")
+    for tier in status.vectors:
+        if tier.done < tier.total:
+            output.note(
+                f"{tier.done} of {tier.total} chunks have vectors of {tier.model}: "
+                "`ctxeng index` on the same path goes on with them."
+            )
