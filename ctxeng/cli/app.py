@@ -26,7 +26,7 @@ app = typer.Typer(
 for command in (index, search, context, ask, status, remove, reindex, doctor):
     app.command()(command)
 
-UsageError = typer.BadParameter.__base__
+UsageError: type = typer.BadParameter.__bases__[0]
 """Of click, which newer versions of typer carry inside and older ones import."""
 
 

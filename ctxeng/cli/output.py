@@ -18,11 +18,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
     from rich.console import Console
     from rich.progress import TaskID
 
     from ctxeng.protocols import Progress
-    from ctxeng.types import JsonValue, VectorStatus
+    from ctxeng.types import VectorStatus
 
 OK = 0
 SOME_FAILED = 1
