@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import os
-import tempfile
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -145,9 +145,11 @@ def known_share(text: str, encoding: Encoding) -> float:
     """Share of the letters and digits of ``text`` that stand in tokens which may carry a meaning:
     whole words, and pieces of at least four characters. 0 where there are none.
 
-    English questions have .9, Spanish ones .6, Hindi, Thai and Chinese 0 with both tokenizers.
+    English questions have .9, Spanish ones .6, Hindi, Thai and Chinese 0 with both tokenizers. Of a
+    text that the tokenizer cut short, only what it read counts.
     """
     known = 0
+    read = text[: encoding.offsets[-1][1]] if encoding.offsets else ""
     for token, (first, end) in zip(encoding.tokens, encoding.offsets, strict=True):
         piece = text[first:end].lstrip()
         start = end - len(piece)
@@ -156,7 +158,7 @@ def known_share(text: str, encoding: Encoding) -> float:
         word = not any(map(str.isalnum, neighbours)) and (size > 1 or piece.isascii())
         if token != UNKNOWN and (word or size >= 4):
             known += size
-    return min(1.0, known / max(1, sum(map(str.isalnum, text))))
+    return min(1.0, known / max(1, sum(map(str.isalnum, read))))
 
 
 def _folder(embedder: StaticEmbedder | MiniLMEmbedder) -> Path:
@@ -261,8 +263,12 @@ def _make_onnx(weights: Path) -> bytes:
 def _write_atomically(target: Path, data: bytes) -> None:
     """Write beside, then rename: another process sees all of it or nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(target)
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

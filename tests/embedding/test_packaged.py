@@ -75,6 +75,7 @@ def test_coverage_tells_english_from_other_languages(embedder):
         pytest.skip("needs the extra `local`")
     assert embedder.coverage(ENGLISH) > 0.85
     assert embedder.coverage("self.get_user_name() returns None") > 0.85
+    assert embedder.coverage(f"{ENGLISH} " * 2_000) > 0.85
     assert embedder.coverage("¿Cuánto dura la garantía de la cafetera?") < 0.7
     for foreign in (
         "कॉफी मशीन की वारंटी कितनी है",
