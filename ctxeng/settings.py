@@ -81,6 +81,8 @@ class ContextSettings(Room):
 
 
 class Settings(Room):
+    """All settings: one field per room."""
+
     loading: LoadingSettings = LoadingSettings()
     chunking: ChunkingSettings = ChunkingSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()

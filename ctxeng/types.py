@@ -157,6 +157,8 @@ class Chunk(Value):
 
 
 class Query(Value):
+    """What is asked, and of whose content."""
+
     text: str
     kind: Literal["original", "rewritten", "hypothetical", "sub-question"] = "original"
     filter: dict[str, Strings] = Field(default_factory=dict)
@@ -244,6 +246,8 @@ class Dropped(Value):
 
 
 class Message(Value):
+    """One turn of a chat; ours keep the segments that they are made of."""
+
     role: Role
     content: str | Annotated[tuple[Segment, ...], BeforeValidator(_as_tuple)]
 
@@ -311,6 +315,8 @@ class Citation(Value):
 
 
 class Usage(Value):
+    """What a reply took: tokens, wall seconds, and money where the backend names a price."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
@@ -318,6 +324,8 @@ class Usage(Value):
 
 
 class Answer(Value):
+    """The reply to a question, and what every sentence of it rests on."""
+
     text: str
     """With ``[1]`` markers."""
     found: bool
