@@ -157,9 +157,7 @@ class Engine:
         )
         report = await anyio.to_thread.run_sync(self._write, work, on_progress)
         if not fast:
-            self._background.start(partial(self._embed_slow_tiers, on_progress))
-            if wait:
-                await anyio.to_thread.run_sync(self._background.wait)
+            await self._follow_with_slow_vectors(on_progress, wait=wait)
         return report
 
     async def asearch(
@@ -209,11 +207,18 @@ class Engine:
             self._write, partial(remove_targets, targets=[str(t) for t in targets])
         )
 
-    async def areindex(self, *, on_progress: OnProgress = _silent) -> IndexReport:
-        """Cut, count and index every stored document again, with the present settings."""
-        return await anyio.to_thread.run_sync(
+    async def areindex(
+        self, *, wait: bool = False, on_progress: OnProgress = _silent
+    ) -> IndexReport:
+        """Cut, count and index every stored document again, with the present settings.
+
+        Slower vectors follow as after ``index``.
+        """
+        report = await anyio.to_thread.run_sync(
             self._write, partial(rechunk, on_progress=on_progress), on_progress
         )
+        await self._follow_with_slow_vectors(on_progress, wait=wait)
+        return report
 
     async def astatus(self) -> Status:
         """What is in the workspace, and how far its vectors are."""
@@ -243,7 +248,14 @@ class Engine:
     wait_vectors = plain(await_vectors)
     close = plain(aclose)
 
-    # -- what the verbs share; all of it runs in worker threads
+    # -- what the verbs share; the plain functions run in worker threads
+
+    async def _follow_with_slow_vectors(self, on_progress: OnProgress, *, wait: bool) -> None:
+        work = partial(self._embed_slow_tiers, on_progress)
+        # From a worker thread: the portal may not be called from its own loop.
+        await anyio.to_thread.run_sync(self._background.start, work)
+        if wait:
+            await anyio.to_thread.run_sync(self._background.wait)
 
     def _write(self, work: Callable[..., T], on_progress: OnProgress = _silent) -> T:
         """Run ``work(parts, stopped=…)`` as the one writer, then make the instant vectors."""
