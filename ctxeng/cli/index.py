@@ -147,7 +147,7 @@ def remove(
     if as_json:
         output.emit({"removed": removed})
     else:
-        output.say(f"{removed} documents removed")
+        output.say(f"{removed} document{'' if removed == 1 else 's'} removed")
         if not removed:
             output.note("None of these is in the workspace. `ctxeng search` shows what is.")
     return output.OK if removed else output.SOME_FAILED

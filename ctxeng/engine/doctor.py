@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctxeng.embedding import embedding_checks
-from ctxeng.errors import CtxengError
+from ctxeng.indexing import ExactIndex
+from ctxeng.indexing.table import checksum_of
 from ctxeng.settings import Settings
 from ctxeng.types import Check, Status, VectorStatus
 
 if TYPE_CHECKING:
     from ctxeng.engine.wiring import Parts
+    from ctxeng.retrieval import DenseSearch
 
 PACKAGES = ("ctxeng", "tantivy", "chromadb", "onnxruntime", "torch")
-REBUILD = "Run `ctxeng reindex`."
 DAMAGED = "Restore store.sqlite3 from a backup, or delete the workspace and index again."
 LITTLE_SPACE = 500_000_000
 """Bytes below which a disk soon fails a write."""
@@ -44,9 +45,15 @@ def status_of(parts: Parts) -> Status:
         documents=counts.documents,
         chunks=counts.chunks,
         vectors=tuple(vectors),
-        dense="none" if searched is None else searched.index.name,
+        dense=_kind(searched),
         changes_behind=max(0, parts.store.last_change() - parts.lexical.applied),
     )
+
+
+def _kind(searched: DenseSearch | None) -> str:
+    if searched is None:
+        return "none"
+    return "exact" if isinstance(searched.index, ExactIndex) else "chroma"
 
 
 def examine(parts: Parts) -> list[Check]:
@@ -104,17 +111,16 @@ def _check_record(parts: Parts) -> Check:
 
 
 def _check_lexical(parts: Parts, status: Status) -> Check:
-    """Asks the index one thing that it must know: health is never judged by a count alone."""
-    try:
-        indexed = parts.lexical.rows
-    except CtxengError as error:
-        return Check(name="lexical index", ok=False, found=str(error), advice=REBUILD)
-    whole = status.changes_behind > 0 or indexed >= status.chunks
+    """Compares what is in it, not how much: a wrong index can have the right count."""
+    problem = parts.lexical.damage
+    if not problem and not status.changes_behind:
+        whole = parts.lexical.checksum == checksum_of(parts.store.chunk_ids())
+        problem = "" if whole else "holds other chunks than the record"
     return Check(
         name="lexical index",
-        ok=whole,
-        found=f"{indexed} chunks, {status.changes_behind} changes behind",
-        advice="" if whole else REBUILD,
+        ok=not problem,
+        found=problem or f"{parts.lexical.rows} chunks, {status.changes_behind} changes behind",
+        advice="Run `ctxeng reindex`." if problem else "",
     )
 
 
