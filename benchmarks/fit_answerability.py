@@ -71,7 +71,7 @@ def examples(task: Task, limit: int) -> Iterator[tuple[tuple[float, ...], bool]]
             yield features(text, context.sources, idf), not passages & gone
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArray:
+def fit(x: NDArray[np.float64], y: NDArray[np.float64], *, ridge: float = 1e-3) -> NDArray[np.float64]:
     """Logistic regression by Newton's method; the last weight is the bias."""
     x = np.column_stack([x, np.ones(len(x))])
     w = np.zeros(x.shape[1])

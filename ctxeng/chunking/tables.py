@@ -8,7 +8,7 @@ from ctxeng.types import Span
 
 
 def rows(text: str, span: Span, *, high: float) -> tuple[list[Atom], str]:
-    """One atom per row (line), and the header: the first line that is not empty."""
+    """One atom per row (line), and the header: the first line, after a ``# title``."""
     atoms: list[Atom] = []
     header = ""
     start = span.start
@@ -17,6 +17,8 @@ def rows(text: str, span: Span, *, high: float) -> tuple[list[Atom], str]:
         end = span.end if end < 0 else end
         for piece in split_long(text, start, end, high):
             atoms.append(Atom(piece, words(text[piece.start : piece.end])))
-        header = header or text[start:end].strip()[:1_000]
+        line = text[start : min(end, start + 1_000)].strip()
+        if not line.startswith("# "):
+            header = header or line
         start = end + 1
     return atoms, header

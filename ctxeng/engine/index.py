@@ -156,9 +156,7 @@ def remove_targets(parts: Parts, *, targets: Sequence[str], stopped: Stopped) ->
         if path in targets or any(path == root or _is_below(path, root) for root in roots)
     ]
     handed_in = [f"document:{t}" for t in targets if f"document:{t}" in known]
-    removed = parts.store.remove(
-        parts.scope, paths=[*paths, *handed_in], document_ids=targets
-    )
+    removed = parts.store.remove(parts.scope, paths=[*paths, *handed_in], document_ids=targets)
     parts.catch_up()
     return removed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ctxeng.chunking import DeterministicContextualizer, StructuredChunker
@@ -11,11 +11,11 @@ from ctxeng.embedding import StaticEmbedder, open_embedders
 from ctxeng.errors import WorkspaceBusyError, WorkspaceError
 from ctxeng.generation import ExtractiveGenerator
 from ctxeng.grounding import Answerability
-from ctxeng.indexing import TantivyIndex, catch_up, open_dense
-from ctxeng.protocols import Chunker, Contextualizer, Embedder, Generator, Store, TokenCounter
+from ctxeng.indexing import ExactIndex, TantivyIndex, catch_up
+from ctxeng.protocols import Chunker, Contextualizer, Embedder, Generator, TokenCounter
 from ctxeng.retrieval import DenseSearch
 from ctxeng.settings import Settings
-from ctxeng.store import open_store, writer_lock
+from ctxeng.store import SqliteStore, open_store, writer_lock
 from ctxeng.text.terms import ANALYZER
 from ctxeng.text.tokens import PackagedTokenCounter
 from ctxeng.types import Scope
@@ -31,7 +31,7 @@ class Parts:
     folder: Path | None
     settings: Settings
     scope: Scope
-    store: Store
+    store: SqliteStore
     lexical: TantivyIndex
     tiers: Sequence[DenseSearch]
     """Fastest first; the last one whose vectors are complete is searched."""
@@ -41,13 +41,21 @@ class Parts:
     generator: Generator
     answerability: Answerability
     read_only: bool
+    completeness: dict[str, tuple[tuple[int, int], bool]] = field(default_factory=dict)
+    """By model: the state of its vectors, and whether they were complete in it."""
 
     def dense(self) -> DenseSearch | None:
-        for tier in reversed(self.tiers):
-            done, total = self.store.vector_progress(self.scope, tier.embedder.name)
-            if done == total > 0:
-                return tier
-        return None
+        """The best tier whose vectors are complete."""
+        return next((tier for tier in reversed(self.tiers) if self._complete(tier)), None)
+
+    def _complete(self, tier: DenseSearch) -> bool:
+        model = tier.embedder.name
+        state = self.store.vector_state(model)
+        known = self.completeness.get(model)
+        if known is None or known[0] != state:
+            done, total = self.store.vector_progress(self.scope, model)
+            known = self.completeness[model] = (state, done == total > 0)
+        return known[1]
 
     def instant_tiers(self) -> list[DenseSearch]:
         """Made while ``index`` is waited for: thousands of texts a second."""
@@ -103,7 +111,7 @@ def open_parts(
     tiers = [
         DenseSearch(
             embedder,
-            open_dense(store, folder, embedder, settings=settings.indexing),
+            ExactIndex(store, embedder.name),
             STATIC_WEIGHT if isinstance(embedder, StaticEmbedder) else MODEL_WEIGHT,
         )
         for embedder in embedders

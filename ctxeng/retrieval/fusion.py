@@ -8,23 +8,32 @@ Scores = Mapping[str, float]
 """Scores by id; higher is better."""
 
 
-def normalised(scores: Scores) -> dict[str, float]:
-    """Min-max scaled to [0, 1]; where all are equal, all are 1."""
+def normalised(scores: Scores, floor: float | None = None) -> dict[str, float]:
+    """Scaled to [0, 1] from ``floor`` (None: the lowest) to the highest; equal ones are all 1."""
     if not scores:
         return {}
-    low, high = min(scores.values()), max(scores.values())
+    low = min(scores.values()) if floor is None else floor
+    high = max(scores.values())
     if high == low:
         return dict.fromkeys(scores, 1.0)
     return {key: (score - low) / (high - low) for key, score in scores.items()}
 
 
-def convex_fusion(lexical: Scores, dense: Scores, *, dense_weight: float) -> dict[str, float]:
+def convex_fusion(
+    lexical: Scores,
+    dense: Scores,
+    *,
+    dense_weight: float,
+    lexical_floor: float | None = None,
+) -> dict[str, float]:
     """Fuse two score lists.
 
     Args:
         lexical: BM25 scores, unbounded.
         dense: cosine similarities in [-1, 1].
         dense_weight: share of the dense list, in [0, 1]; fit it on labelled queries.
+        lexical_floor: 0 where the lexical list holds everything that shares a term with the query:
+            its last entry is then a hit, and not the edge of what was asked for.
 
     Returns:
         A score in [0, 1] for every id of either list. Each list is min-max scaled over what it
@@ -37,7 +46,7 @@ def convex_fusion(lexical: Scores, dense: Scores, *, dense_weight: float) -> dic
     """
     if not 0 <= dense_weight <= 1:
         raise ValueError(f"dense_weight must be in [0, 1], not {dense_weight}")
-    a, b = normalised(lexical), normalised(dense)
+    a, b = normalised(lexical, lexical_floor), normalised(dense)
     return {
         key: (1 - dense_weight) * a.get(key, 0.0) + dense_weight * b.get(key, 0.0)
         for key in {**a, **b}

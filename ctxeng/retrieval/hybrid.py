@@ -53,6 +53,7 @@ class HybridRetriever:
             return []
         depth = max(limit, self._settings.candidates)
         dense_search = self._dense() if self._mode != "lexical" else None
+        coverage = 0.0 if dense_search is None else dense_search.embedder.coverage(query.text)
         if self._mode == "dense" and dense_search is None:
             raise ConfigError(
                 "dense search needs vectors, and this workspace has none: set embedding.model "
@@ -71,7 +72,7 @@ class HybridRetriever:
             if dense_search is not None:
                 group.start_soon(ask, "dense", dense_search.search)
 
-        scores = self._fuse(query, matches["lexical"], matches["dense"], dense_search)
+        scores = self._fuse(matches["lexical"], matches["dense"], dense_search, depth, coverage)
         best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
         found = await anyio.to_thread.run_sync(
             self._store.hits, query.scope, [chunk_id for chunk_id, _ in best]
@@ -86,7 +87,12 @@ class HybridRetriever:
         ]
 
     def _fuse(
-        self, query: Query, lexical: list[Match], dense: list[Match], search: DenseSearch | None
+        self,
+        lexical: list[Match],
+        dense: list[Match],
+        search: DenseSearch | None,
+        depth: int,
+        coverage: float,
     ) -> dict[str, float]:
         by_terms = {match.chunk_id: match.score for match in lexical}
         by_vector = {match.chunk_id: match.score for match in dense}
@@ -95,8 +101,12 @@ class HybridRetriever:
         if self._mode == "dense":
             return by_vector
         weight = self._settings.dense_weight
+        whole = len(lexical) < depth  # nothing else shares a term with the query
         return convex_fusion(
-            by_terms, by_vector, dense_weight=search.weight if weight is None else weight
+            by_terms,
+            by_vector,
+            dense_weight=(search.weight if weight is None else weight) * coverage,
+            lexical_floor=0.0 if whole else None,
         )
 
 

@@ -156,6 +156,11 @@ class SqliteStore:
             found = [_change(db, row) for row in latest.values()]
         return found, (rows[-1][0] if rows else after)
 
+    def chunk_count(self) -> int:
+        """Of all scopes."""
+        with self._connections.read() as db:
+            return int(db.execute("SELECT count(*) FROM chunk").fetchone()[0])
+
     def chunk_ids(self) -> list[str]:
         """Of all scopes, in order: what the derived indexes must hold, to check them by."""
         with self._connections.read() as db:

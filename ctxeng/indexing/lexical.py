@@ -1,0 +1,229 @@
+"""BM25 over chunks, with what their documents and their definitions add (tantivy)."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tantivy import Occur
+from tantivy import Query as Clause
+
+from ctxeng.indexing.table import Table, attribute_term
+from ctxeng.protocols import Change, Match
+from ctxeng.text.terms import identifiers, terms
+from ctxeng.types import Query
+
+MAX_TERMS = 256
+"""Of a query; a longer one is asked by its rarest terms."""
+DEPTH = 2
+"""Chunks considered by their own score, as a multiple of the limit, before the sum decides."""
+
+
+class TantivyIndex:
+    """Finds chunks by BM25 (k1 1.2, b 0.75) of their text and prefix.
+
+    Two things are added to a chunk's own score: ``parent_weight`` times its document's BM25 score
+    among documents, and for each identifier of the query that the chunk defines
+    ``definition_weight`` times that identifier's idf.
+    """
+
+    def __init__(
+        self, folder: Path | None, *, parent_weight: float = 0.75, definition_weight: float = 0.5
+    ) -> None:
+        self._chunks = Table(None if folder is None else folder / "chunks")
+        self._documents = Table(None if folder is None else folder / "documents")
+        self._parent_weight = parent_weight
+        self._definition_weight = definition_weight
+        self._lock = threading.Lock()
+
+    # -- following the store
+
+    @property
+    def applied(self) -> int:
+        return min(self._chunks.state.applied, self._documents.state.applied)
+
+    @property
+    def damage(self) -> str:
+        """Why it must be rebuilt; empty while it is whole."""
+        return self._chunks.damage or self._documents.damage
+
+    @property
+    def rows(self) -> int:
+        """Chunks that it holds."""
+        return self._chunks.state.rows
+
+    @property
+    def checksum(self) -> int:
+        return self._chunks.state.checksum
+
+    def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        with self._lock:
+            # Documents first: a kill in between leaves `applied` behind, and both are done again.
+            self._documents.apply([c for c in changes if c.kind == "document"], upto)
+            self._chunks.apply([c for c in changes if c.kind == "chunk"], upto)
+
+    def reset(self) -> None:
+        """Throw everything away, to be filled again from the store."""
+        with self._lock:
+            self._documents.reset()
+            self._chunks.reset()
+
+    def close(self) -> None:
+        """Nothing is held open for writing between calls."""
+
+    # -- answering
+
+    def idf(self, term: str) -> float:
+        """Rarity of a term among the chunks: ln(1 + (N - n + .5) / (n + .5))."""
+        return _idf(self._chunks, "body", term)
+
+    def search(self, query: Query, limit: int) -> list[Match]:
+        with self._lock:
+            self._chunks.refresh_if_changed()
+            self._documents.refresh_if_changed()
+        asked = _asked(self._chunks, query.text)
+        named = self._defined(query.text)
+        if limit <= 0 or not (asked or named) or self._chunks.damage:
+            return []
+        own = self._own_scores(query, asked, DEPTH * limit)
+        defined = self._definition_scores(query, named, limit)
+        missing = [chunk_id for chunk_id in defined if chunk_id not in own]
+        if missing and asked:
+            only = [_any(self._chunks, "id", missing)]
+            own.update(_scores(self._chunks, asked, len(missing), only))
+        parents = self._parent_scores(query.text, own, defined)
+        matches = [
+            self._match(chunk_id, own.get(chunk_id, 0.0), defined, parents)
+            for chunk_id in {**own, **defined}
+        ]
+        matches.sort(key=lambda match: (-match.score, match.chunk_id))
+        return matches[:limit]
+
+    def _own_scores(self, query: Query, asked: Counter[str], limit: int) -> dict[str, float]:
+        return _scores(self._chunks, asked, limit, _filters(self._chunks, query)) if asked else {}
+
+    def _defined(self, text: str) -> dict[str, float]:
+        """Identifiers of the query that some chunk defines, and what each is worth."""
+        if not self._definition_weight:
+            return {}
+        table = self._chunks
+        known = [n for n in identifiers(text) if table.searcher.doc_freq("defines", n)]
+        return {name: self._definition_weight * _idf(table, "defines", name) for name in known}
+
+    def _definition_scores(
+        self, query: Query, named: Mapping[str, float], limit: int
+    ) -> dict[str, float]:
+        if not named:
+            return {}
+        table = self._chunks
+        clauses = [
+            (Occur.Should, Clause.const_score_query(_term(table, "defines", name), worth))
+            for name, worth in named.items()
+        ]
+        wanted = [_required(Clause.boolean_query(clauses)), *_filters(table, query)]
+        return _search(table, Clause.boolean_query(wanted), limit)
+
+    def _parent_scores(
+        self, text: str, own: Mapping[str, float], defined: Mapping[str, float]
+    ) -> dict[str, float]:
+        """By chunk id: the BM25 score of its document, for exactly the candidates."""
+        if not self._parent_weight:
+            return {}
+        if self._documents.state.rows == self._chunks.state.rows:
+            return dict(own)  # one chunk each: the document says what the chunk says
+        home = self._homes([*own, *(key for key in defined if key not in own)])
+        asked = _asked(self._documents, text)
+        if not asked or not home:
+            return {}
+        wanted = sorted(set(home.values()))
+        scores = _scores(self._documents, asked, len(wanted), [_any(self._documents, "id", wanted)])
+        return {chunk_id: scores.get(document_id, 0.0) for chunk_id, document_id in home.items()}
+
+    def _homes(self, chunk_ids: Sequence[str]) -> dict[str, str]:
+        table = self._chunks
+        wanted = Clause.term_set_query(table.schema, "id", list(chunk_ids))
+        found = table.searcher.search(wanted, len(chunk_ids), count=False)
+        rows = [table.searcher.doc(at) for _, at in found.hits]
+        return {str(row.get_first("id")): str(row.get_first("document")) for row in rows}
+
+    def _match(
+        self, chunk_id: str, own: float, defined: Mapping[str, float], parents: Mapping[str, float]
+    ) -> Match:
+        stages = {"bm25": own}
+        if parents:
+            stages["parent"] = self._parent_weight * parents.get(chunk_id, 0.0)
+        if chunk_id in defined:
+            stages["definition"] = defined[chunk_id]
+        return Match(chunk_id, sum(stages.values()), stages)
+
+
+def _idf(table: Table, field: str, term: str) -> float:
+    count = table.searcher.doc_freq(field, term)
+    rows = max(table.state.rows, count)
+    return math.log(1 + (rows - count + 0.5) / (count + 0.5))
+
+
+def _asked(table: Table, text: str) -> Counter[str]:
+    """The query's terms that some row has, with their counts; the rarest where there are many."""
+    counts = Counter(terms(text))
+    frequency = {term: table.searcher.doc_freq("body", term) for term in counts}
+    known = [term for term in counts if frequency[term]]
+    if len(known) > MAX_TERMS:
+        known = sorted(known, key=lambda term: (frequency[term], term))[:MAX_TERMS]
+    return Counter({term: counts[term] for term in known})
+
+
+def _scores(
+    table: Table, asked: Counter[str], limit: int, filters: Sequence[tuple[Occur, Clause]]
+) -> dict[str, float]:
+    """BM25 of the best rows by id."""
+    clauses = [
+        (
+            Occur.Should,
+            _term(table, "body", term)
+            if count == 1
+            else Clause.boost_query(_term(table, "body", term), float(count)),
+        )
+        for term, count in asked.items()
+    ]
+    wanted = Clause.boolean_query(clauses)
+    if filters:  # without one, tantivy can skip what cannot reach the best (block-max WAND)
+        wanted = Clause.boolean_query([_required(wanted), *filters])
+    return _search(table, wanted, limit)
+
+
+def _search(table: Table, wanted: Clause, limit: int) -> dict[str, float]:
+    searcher = table.searcher
+    found = searcher.search(wanted, limit, count=False)
+    return {str(searcher.doc(at).get_first("id")): float(score) for score, at in found.hits}
+
+
+def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:
+    """Scope and attributes, as clauses without a score."""
+    clauses = []
+    scopes = table.searcher.terms_with_prefix("scope", "", limit=2)
+    if [scope for scope, _ in scopes] != [query.scope.key]:
+        clauses.append(_filter(_term(table, "scope", query.scope.key)))
+    for key, values in query.filter.items():
+        wanted = [attribute_term(key, value) for value in values]
+        clauses.append(_any(table, "attribute", wanted))
+    return clauses
+
+
+def _any(table: Table, field: str, values: Sequence[str]) -> tuple[Occur, Clause]:
+    return _filter(Clause.term_set_query(table.schema, field, list(values)))
+
+
+def _filter(clause: Clause) -> tuple[Occur, Clause]:
+    return Occur.Must, Clause.const_score_query(clause, 0.0)
+
+
+def _required(clause: Clause) -> tuple[Occur, Clause]:
+    return Occur.Must, clause
+
+
+def _term(table: Table, field: str, value: str) -> Clause:
+    return Clause.term_query(table.schema, field, value, index_option="freq")

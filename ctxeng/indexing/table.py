@@ -1,0 +1,201 @@
+"""One tantivy index on disk or in memory, which knows how far it is and whether it is whole.
+
+The number of the last change that it took in, its row count and a checksum of its ids live in a
+sentinel document of the same commit: an index that lost its ``meta.json`` opens as an empty one
+without an error, and only they tell.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctxeng.errors import WorkspaceError
+from ctxeng.protocols import Change
+from ctxeng.text.terms import ANALYZER, identifier, terms
+
+if TYPE_CHECKING:
+    import tantivy
+
+SENTINEL = "\0state"
+HEAP_BYTES = 64_000_000
+MAX_ATTRIBUTE = 500
+"""Characters of a filterable value; longer ones are compared by their beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    applied: int = 0
+    rows: int = 0
+    checksum: int = 0
+
+
+class Table:
+    """Rows with a body of terms, filters, and for code the identifiers that they define."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self.damage = ""
+        """Why it must be rebuilt; empty while it is whole."""
+        self._open()
+
+    def _open(self) -> None:
+        self._stamp = self._meta_stamp()
+        self.state = State()
+        try:
+            self._index = self._make()
+            self._index.reload()
+            self.searcher = self._index.searcher()
+            self.state = self._read_state()
+        except (ValueError, OSError, KeyError) as error:  # tantivy raises ValueError for damage
+            self.damage = f"cannot be opened: {error}"
+            return
+        if self.searcher.num_docs and self.searcher.num_docs != self.state.rows + 1:
+            self.damage = f"has {self.searcher.num_docs - 1} rows, should have {self.state.rows}"
+
+    def _make(self) -> tantivy.Index:
+        import tantivy
+
+        builder = tantivy.SchemaBuilder()
+        builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+        builder.add_text_field("document", stored=True, tokenizer_name="raw", index_option="basic")
+        for name in ("scope", "defines", "attribute"):
+            builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+        builder.add_text_field("body", tokenizer_name="terms", index_option="freq")
+        builder.add_text_field("state", stored=True, tokenizer_name="raw", index_option="basic")
+        schema = builder.build()
+        if self._folder is None:
+            index = tantivy.Index(schema)
+        else:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            index = tantivy.Index(schema, path=str(self._folder))
+        analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+        index.register_tokenizer("terms", analyzer)
+        return index
+
+    @property
+    def schema(self) -> tantivy.Schema:
+        return self._index.schema
+
+    def _read_state(self) -> State:
+        found = self._find(SENTINEL)
+        if found is None:
+            return State()
+        values = json.loads(str(found["state"][0]))
+        if values.pop("analyzer") != ANALYZER:
+            raise ValueError("was made by another analyzer")
+        return State(**values)
+
+    def _find(self, item_id: str) -> Mapping[str, list[object]] | None:
+        import tantivy
+
+        query = tantivy.Query.term_query(self.schema, "id", item_id)
+        hits = self.searcher.search(query, 1).hits
+        return self.searcher.doc(hits[0][1]).to_dict() if hits else None
+
+    def apply(self, changes: Sequence[Change], upto: int) -> None:
+        """Delete, then put, each changed row; commit them with the new state.
+
+        Raises:
+            WorkspaceError: tantivy could not write; what it held before is kept.
+        """
+        import tantivy
+
+        rows, checksum = self.state.rows, self.state.checksum
+        try:
+            writer = self._index.writer(heap_size=HEAP_BYTES, num_threads=1)
+            # A kill between a .del file and meta.json wedges every later commit without this.
+            writer.garbage_collect_files()
+            for change in changes:
+                existed = self._find(change.id) is not None
+                if existed:
+                    writer.delete_documents_by_term("id", change.id)
+                if change.text is not None:
+                    writer.add_document(_row(change, change.text))
+                if existed != (change.text is not None):
+                    rows += 1 if change.text is not None else -1
+                    checksum ^= _hash(change.id)
+            state = State(applied=upto, rows=rows, checksum=checksum)
+            writer.delete_documents_by_term("id", SENTINEL)
+            shown = {**_as_dict(state), "analyzer": ANALYZER}
+            writer.add_document(tantivy.Document(id=SENTINEL, state=json.dumps(shown)))
+            writer.commit()
+            writer.wait_merging_threads()
+        except (ValueError, OSError) as error:
+            raise WorkspaceError(
+                f"{self._folder}: the lexical index cannot be written: {error}. Nothing is lost; "
+                "free space or check the disk, then run the command again."
+            ) from error
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See the last commit, whoever made it."""
+        self._stamp = self._meta_stamp()
+        self._index.reload()
+        self.searcher = self._index.searcher()
+        self.state = self._read_state()
+
+    def refresh_if_changed(self) -> None:
+        """Cheap: one stat."""
+        if self._stamp != self._meta_stamp():
+            self._open()
+
+    def _meta_stamp(self) -> tuple[int, int] | None:
+        if self._folder is None:
+            return None
+        try:
+            found = (self._folder / "meta.json").stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def reset(self) -> None:
+        """Throw everything away."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self.damage = ""
+        self._open()
+        if self.damage:
+            raise WorkspaceError(f"{self._folder}: {self.damage}. Check the disk.")
+
+
+def checksum_of(ids: Sequence[str]) -> int:
+    """Of a set of ids, in any order."""
+    checksum = 0
+    for item_id in ids:
+        checksum ^= _hash(item_id)
+    return checksum
+
+
+def _hash(item_id: str) -> int:
+    data = item_id.encode("utf-8", "surrogatepass")
+    return zlib.crc32(data) << 32 | zlib.crc32(data, 1)
+
+
+def _as_dict(state: State) -> dict[str, int]:
+    return {"applied": state.applied, "rows": state.rows, "checksum": state.checksum}
+
+
+def attribute_term(key: str, value: str) -> str:
+    return f"{key}\0{value}"[:MAX_ATTRIBUTE]
+
+
+def _row(change: Change, text: str) -> tantivy.Document:
+    import tantivy
+
+    row = tantivy.Document()
+    row.add_text("id", change.id)
+    row.add_text("scope", change.scope)
+    row.add_text("document", change.document_id)
+    row.add_text("body", " ".join(terms(text)))
+    for name in change.defines:
+        row.add_text("defines", identifier(name))
+    for key, values in change.attributes.items():
+        for value in values:
+            row.add_text("attribute", attribute_term(key, value))
+    return row
