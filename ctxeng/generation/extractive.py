@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ctxeng.protocols import Delta
-from ctxeng.text.overlap import Idf, recall, term_weights
+from ctxeng.text.overlap import Idf, question_weights, recall
 from ctxeng.text.quotable import Quote, quotes
 from ctxeng.text.terms import terms
 from ctxeng.types import Message, Segment, Usage
@@ -29,10 +29,23 @@ _ASKS_FOR_NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A sentence, its terms, and the terms of its headings and of the sentences before it."""
+
     segment: Segment
     quote: Quote
     own: frozenset[str]
-    score: float
+    around: frozenset[str]
+
+    def score(
+        self, missing: Mapping[str, float], share: float, bonus: float
+    ) -> tuple[float, int, int]:
+        """By what it brings of the ``missing`` terms, which weigh ``share`` of the question's;
+        earlier sources and sentences win ties.
+        """
+        value = share * (recall(missing, self.own) + CONTEXT_SHARE * recall(missing, self.around))
+        if bonus and any(c.isdigit() for c in self.quote.shown):
+            value += bonus
+        return value, -(self.segment.number or 0), -self.quote.span.start
 
 
 class ExtractiveGenerator:
@@ -60,37 +73,33 @@ class ExtractiveGenerator:
         yield Delta(usage=Usage(seconds=time.perf_counter() - began))
 
     def _choose(self, question: str, sources: Iterable[Segment]) -> list[_Candidate]:
-        wanted = term_weights(question, self._idf)
-        numeric = bool(_ASKS_FOR_NUMBER.search(question))
-        ranked = [c for segment in sources for c in self._candidates(segment, wanted, numeric)]
-        ranked.sort(key=lambda c: (-c.score, c.segment.number or 0, c.quote.span.start))
+        wanted = question_weights(question, self._idf)
+        total = sum(wanted.values())
+        bonus = NUMBER_BONUS if _ASKS_FOR_NUMBER.search(question) else 0.0
+        candidates = [c for segment in sources for c in _candidates(segment)]
         chosen: list[_Candidate] = []
         missing = dict(wanted)
-        for candidate in ranked:
-            if len(chosen) == MAX_SENTENCES or not candidate.own & missing.keys():
-                continue
-            gain = recall(wanted, candidate.own & missing.keys())
-            if chosen and gain < WORTH_ADDING:
-                continue
-            chosen.append(candidate)
-            missing = {t: w for t, w in missing.items() if t not in candidate.own}
+        while missing and len(chosen) < MAX_SENTENCES:
+            share = sum(missing.values()) / total
+            fitting = [c for c in candidates if c.own & missing.keys()]
+            best = max(fitting, key=lambda c: c.score(missing, share, bonus), default=None)
+            if best is None or (chosen and share * recall(missing, best.own) < WORTH_ADDING):
+                break
+            chosen.append(best)
+            missing = {t: w for t, w in missing.items() if t not in best.own}
         return chosen
 
-    def _candidates(
-        self, segment: Segment, wanted: dict[str, float], numeric: bool
-    ) -> Iterable[_Candidate]:
-        assert segment.source is not None
-        headings = set(terms(" ".join((segment.source.title, *segment.source.heading_path))))
-        before: list[frozenset[str]] = []
-        for quote in quotes(segment.text, segment.source.format):
-            own = frozenset(terms(quote.shown))
-            around = headings.union(*before[-CONTEXT_SENTENCES:]) - own
-            score = recall(wanted, own) + CONTEXT_SHARE * recall(wanted, around)
-            if numeric and any(c.isdigit() for c in quote.shown):
-                score += NUMBER_BONUS
-            before.append(own)
-            if not quote.is_heading:
-                yield _Candidate(segment, quote, own, score)
+
+def _candidates(segment: Segment) -> Iterable[_Candidate]:
+    assert segment.source is not None
+    headings = frozenset(terms(" ".join((segment.source.title, *segment.source.heading_path))))
+    before: list[frozenset[str]] = []
+    for quote in quotes(segment.text, segment.source.format):
+        own = frozenset(terms(quote.shown))
+        around = headings.union(*before[-CONTEXT_SENTENCES:]) - own
+        before.append(own)
+        if not quote.is_heading:
+            yield _Candidate(segment, quote, own, around)
 
 
 def cited(sentence: str, number: int) -> str:

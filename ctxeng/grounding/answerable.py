@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ctxeng.text.overlap import Idf, recall, term_weights
+from ctxeng.text.overlap import Idf, question_weights, recall
 from ctxeng.text.quotable import quotes
 from ctxeng.text.terms import terms
 from ctxeng.types import Segment
@@ -45,7 +45,7 @@ def features(question: str, sources: Sequence[Segment], idf: Idf) -> Features:
     In order: what the best sentence (with its headings) holds; the best source; all sources
     together; and the rarest quarter of the terms in the best source.
     """
-    wanted = term_weights(question, idf)
+    wanted = question_weights(question, idf)
     rarest = dict(sorted(wanted.items(), key=lambda item: -item[1])[: max(1, len(wanted) // 4)])
     sentence = source = rare = 0.0
     together: set[str] = set()

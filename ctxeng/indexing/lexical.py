@@ -90,6 +90,8 @@ class TantivyIndex:
             return []
         own = self._own_scores(query, asked, DEPTH * limit)
         defined = self._definition_scores(query, named, limit)
+        if not own and not defined:
+            return []
         missing = [chunk_id for chunk_id in defined if chunk_id not in own]
         if missing and asked:
             only = [_any(self._chunks, "id", missing)]
@@ -145,8 +147,7 @@ class TantivyIndex:
     def _homes(self, chunk_ids: Sequence[str]) -> dict[str, str]:
         table = self._chunks
         wanted = Clause.term_set_query(table.schema, "id", list(chunk_ids))
-        found = table.searcher.search(wanted, len(chunk_ids), count=False)
-        rows = [table.searcher.doc(at) for _, at in found.hits]
+        rows = [row for _, row in table.search(wanted, len(chunk_ids))]
         return {str(row.get_first("id")): str(row.get_first("document")) for row in rows}
 
     def _match(
@@ -196,9 +197,7 @@ def _scores(
 
 
 def _search(table: Table, wanted: Clause, limit: int) -> dict[str, float]:
-    searcher = table.searcher
-    found = searcher.search(wanted, limit, count=False)
-    return {str(searcher.doc(at).get_first("id")): float(score) for score, at in found.hits}
+    return {str(row.get_first("id")): score for score, row in table.search(wanted, limit)}
 
 
 def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:

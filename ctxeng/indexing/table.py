@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class Table:
             self._index.reload()
             self.searcher = self._index.searcher()
             self.state = self._read_state()
-        except (ValueError, OSError, KeyError) as error:  # tantivy raises ValueError for damage
+        except (ValueError, OSError, KeyError, WorkspaceError) as error:  # damage: ValueError
             self.damage = f"cannot be opened: {error}"
             return
         if self.searcher.num_docs and self.searcher.num_docs != self.state.rows + 1:
@@ -91,12 +92,36 @@ class Table:
             raise ValueError("was made by another analyzer")
         return State(**values)
 
+    def search(self, query: tantivy.Query, limit: int) -> list[tuple[float, tantivy.Document]]:
+        """(score, row) of the best rows.
+
+        Raises:
+            WorkspaceError: the files are damaged.
+        """
+        with self._translated():
+            found = self.searcher.search(query, max(1, limit), count=False)
+            return [(float(score), self.searcher.doc(at)) for score, at in found.hits]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Tantivy's errors as ours; its panics are no ``Exception`` and would end event loops."""
+        try:
+            yield
+        except BaseException as error:
+            if type(error).__name__ != "PanicException" and not isinstance(
+                error, ValueError | OSError
+            ):
+                raise
+            raise WorkspaceError(
+                f"{self._folder}: the lexical index failed: {error}. Nothing is lost: free space "
+                "or check the disk, then run `ctxeng index` or `ctxeng reindex`."
+            ) from error
+
     def _find(self, item_id: str) -> Mapping[str, list[object]] | None:
         import tantivy
 
-        query = tantivy.Query.term_query(self.schema, "id", item_id)
-        hits = self.searcher.search(query, 1).hits
-        return self.searcher.doc(hits[0][1]).to_dict() if hits else None
+        found = self.search(tantivy.Query.term_query(self.schema, "id", item_id), 1)
+        return found[0][1].to_dict() if found else None
 
     def apply(self, changes: Sequence[Change], upto: int) -> None:
         """Delete, then put, each changed row; commit them with the new state.
@@ -107,7 +132,7 @@ class Table:
         import tantivy
 
         rows, checksum = self.state.rows, self.state.checksum
-        try:
+        with self._translated():
             writer = self._index.writer(heap_size=HEAP_BYTES, num_threads=1)
             # A kill between a .del file and meta.json wedges every later commit without this.
             writer.garbage_collect_files()
@@ -126,11 +151,6 @@ class Table:
             writer.add_document(tantivy.Document(id=SENTINEL, state=json.dumps(shown)))
             writer.commit()
             writer.wait_merging_threads()
-        except (ValueError, OSError) as error:
-            raise WorkspaceError(
-                f"{self._folder}: the lexical index cannot be written: {error}. Nothing is lost; "
-                "free space or check the disk, then run the command again."
-            ) from error
         self.refresh()
 
     def refresh(self) -> None:

@@ -127,7 +127,9 @@ def _decode(data: bytes, uri: str) -> str:
     if nulls:
         for encoding, at in (("utf-16-le", 1), ("utf-16-be", 0)):
             if sample[at::2].count(0) > 0.3 * len(sample) / 2 and sample[1 - at :: 2].count(0) == 0:
-                return data.decode(encoding, "replace")
+                text = data.decode(encoding, "replace")
+                if _control_share(text[:SAMPLE].encode("utf-8", "replace")) <= BAD_SHARE:
+                    return text
         if nulls > BAD_SHARE * len(sample) or _control_share(sample) > BAD_SHARE:
             raise _binary(uri)
     try:

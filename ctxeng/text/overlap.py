@@ -7,10 +7,17 @@ never "faithful".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 
 from ctxeng.text.terms import terms
 
+_ASKING = re.compile(
+    r"\b(how (many|much|long|often|far|old|big|large|tall|fast|soon)|what (kind|sort|type)s? of|"
+    r"(please )?(tell me( about)?|explain|describe|give me)|(what|which|who|whose|whom|when|where|why|"
+    r"how)('s|'re)?)\b",
+    re.I,
+)
 Idf = Callable[[str], float]
 """Rarity of a term among the indexed chunks; a term that none has is the rarest."""
 
@@ -18,6 +25,14 @@ Idf = Callable[[str], float]
 def term_weights(text: str, idf: Idf) -> dict[str, float]:
     """Weight of each distinct term of a text."""
     return {term: idf(term) for term in dict.fromkeys(terms(text))}
+
+
+def question_weights(question: str, idf: Idf) -> dict[str, float]:
+    """``term_weights`` of what a question asks about, without the words that only ask.
+
+    A question of nothing but such words keeps them.
+    """
+    return term_weights(_ASKING.sub(" ", question), idf) or term_weights(question, idf)
 
 
 def recall(wanted: Mapping[str, float], present: Collection[str]) -> float:
