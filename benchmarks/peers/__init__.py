@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ import platformdirs
 from benchmarks.compare import Run
 from benchmarks.data import RetrievalSet
 from ctxeng.protocols import Vectors
+from ctxeng.types import sha256
 
 HERE = Path(__file__).parent
 PACKAGES: Mapping[str, Sequence[str]] = {
@@ -76,24 +78,33 @@ def rankings(
 ) -> dict[str, Run]:
     """Rankings of one set by the peer's lexical and hybrid retriever, by name of the system.
 
+    They are kept: the same task for the same versions gives the same rankings.
+
     Args:
         vectors: of the corpus and of the queries, in their order.
         limit: how many documents each retriever is asked for.
     """
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        (work / "task.json").write_text(
-            json.dumps(
-                {
-                    "corpus": [[passage.id, passage.whole] for passage in task.corpus],
-                    "queries": list(task.queries.items()),
-                    "limit": limit,
-                }
-            ),
-            "utf-8",
-        )
-        np.savez(work / "vectors.npz", corpus=vectors[0], queries=vectors[1])
-        script = HERE / f"with_{peer}.py"
-        subprocess.run([python(peer), "-P", script, work], check=True, stdout=subprocess.DEVNULL)
-        found = json.loads((work / "rankings.json").read_text("utf-8"))
+    script = HERE / f"with_{peer}.py"
+    handed_over = json.dumps(
+        {
+            "corpus": [[passage.id, passage.whole] for passage in task.corpus],
+            "queries": list(task.queries.items()),
+            "limit": limit,
+        }
+    )
+    key = sha256("\0".join([versions(peer), script.read_text("utf-8"), handed_over]))[:16]
+    kept = folder() / "rankings" / f"{task.name}-{peer}-{key}.json"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as name:
+            work = Path(name)
+            (work / "task.json").write_text(handed_over, "utf-8")
+            np.savez(work / "vectors.npz", corpus=vectors[0], queries=vectors[1])
+            subprocess.run(
+                [python(peer), "-P", "-W", "ignore", script, work],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            shutil.copy(work / "rankings.json", kept)
+    found = json.loads(kept.read_text("utf-8"))
     return dict(zip(SYSTEMS[peer], (found["lexical"], found["hybrid"]), strict=True))
