@@ -78,7 +78,7 @@ def rankings(
 ) -> dict[str, Run]:
     """Rankings of one set by the peer's lexical and hybrid retriever, by name of the system.
 
-    They are kept: the same task for the same versions gives the same rankings.
+    They are kept: the same task and vectors give the same rankings with the same versions.
 
     Args:
         vectors: of the corpus and of the queries, in their order.
@@ -92,7 +92,9 @@ def rankings(
             "limit": limit,
         }
     )
-    key = sha256("\0".join([versions(peer), script.read_text("utf-8"), handed_over]))[:16]
+    same = [versions(peer), script.read_text("utf-8"), handed_over]
+    same += [sha256(matrix.tobytes()) for matrix in vectors]
+    key = sha256("\0".join(same))[:16]
     kept = folder() / "rankings" / f"{task.name}-{peer}-{key}.json"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
