@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ HEAD = """# Reference
 def generate() -> str:
     """The whole page."""
     parts = [HEAD, *_python(), *_commands(), *_settings(), *_errors(), *_contracts()]
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+    return "\n\n".join(part.rstrip() for part in parts if part.strip()) + "\n"
 
 
 # -- Python
@@ -64,9 +65,9 @@ def _fields(model: type[BaseModel]) -> str:
     notes = _attribute_docs(model)
     rows = ["| field | type | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        kind = inspect.get_annotations(model).get(name, field.annotation)
+        kind = _kind(model, name)
         note = _cell(notes.get(name, ""))
-        rows.append(f"| `{name}` | `{_cell(str(kind))}` | {_default(field)} | {note} |")
+        rows.append(f"| `{name}` | `{_cell(kind)}` | {_default(field)} | {note} |")
     return "\n".join(rows)
 
 
@@ -95,10 +96,9 @@ def _methods(value: type, *, stop: type) -> Iterator[str]:
 
 
 def _signature(name: str, function: Any) -> str:
-    """Types are strings in the code (``from __future__ import annotations``): no quotes here."""
     signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.name != "self"]
-    shown = [str(p).replace("'", "") for p in parameters]
+    shown = [_parameter(p) for p in parameters]
     for index, parameter in enumerate(parameters):
         if parameter.kind is parameter.KEYWORD_ONLY:
             shown.insert(index, "*")
@@ -106,7 +106,17 @@ def _signature(name: str, function: Any) -> str:
     inside = ", ".join(shown)
     if len(inside) > 70:
         inside = "\n    " + ",\n    ".join(shown) + ",\n"
-    return f"```\n{name}({inside}) -> {signature.return_annotation}\n```"
+    result = str(signature.return_annotation).replace("AsyncIterator", "Iterator")
+    return f"```\n{name}({inside}) -> {result}\n```"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+    typed = f"{star}{parameter.name}: {parameter.annotation}"
+    if parameter.default is parameter.empty:
+        return typed
+    default = "…" if callable(parameter.default) else repr(parameter.default)
+    return f"{typed} = {default}"
 
 
 def _doc(value: object) -> str:
@@ -129,7 +139,7 @@ def _blocks(text: str) -> str:
         lines.append(line)
     if fenced:
         lines.append("```")
-    return "\n".join(lines).replace("``", "`")
+    return re.sub(r"(?<!`)``(?!`)", "`", "\n".join(lines))
 
 
 # -- Commands
@@ -168,7 +178,7 @@ def _plain(default: object) -> str:
 
 
 def _settings() -> Iterator[str]:
-    yield f"## Settings\n\n{inspect.getdoc(settings)}"
+    yield f"## Settings\n\n{_doc(settings)}"
     yield '```toml\n# ctxeng.toml\n[embedding]\nmodel = "static"\n\n[context]\nbudget = 1500\n```'
     for room, field in settings.Settings.model_fields.items():
         model = field.annotation
@@ -177,11 +187,11 @@ def _settings() -> Iterator[str]:
         notes = _attribute_docs(model)
         rows = ["| setting | environment | type | default | |", "|---|---|---|---|---|"]
         for name, one in model.model_fields.items():
-            kind = inspect.get_annotations(model)[name]
+            kind = _kind(model, name)
             cells = (
                 f"`{room}.{name}`",
                 f"`CTXENG_{room.upper()}__{name.upper()}`",
-                f"`{_cell(str(kind))}`",
+                f"`{_cell(kind)}`",
                 _default(one),
                 _cell(notes.get(name, "")),
             )
@@ -201,7 +211,7 @@ def _errors() -> Iterator[str]:
 
 
 def _contracts() -> Iterator[str]:
-    yield f"## Contracts\n\n`from ctxeng.protocols import …`. {_doc(protocols)}"
+    yield f"## Contracts\n\n`from ctxeng.protocols import …`\n\n{_doc(protocols)}"
     for name in protocols.__all__:
         value = getattr(protocols, name)
         if inspect.isclass(value) and value.__module__ == protocols.__name__:
@@ -225,6 +235,12 @@ def _attribute_docs(model: type) -> dict[str, str]:
         ):
             notes[field.target.id] = inspect.cleandoc(str(below.value.value))
     return notes
+
+
+def _kind(model: type[BaseModel], name: str) -> str:
+    """The type as written; how a value is converted on the way in is no concern of a reader."""
+    written = str(inspect.get_annotations(model)[name])
+    return re.sub(r"Annotated\[(.*), BeforeValidator\(_as_tuple\)\]", r"\1", written)
 
 
 def _default(field: Any) -> str:

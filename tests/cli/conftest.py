@@ -20,6 +20,14 @@ Every parent may take 20 weeks of parental leave. Full pay continues for all of 
 After five years a sabbatical of three months is possible.
 """
 
+PAY = '''"""Pay."""
+
+
+def net_salary(gross: int) -> int:
+    """Take off the tax."""
+    return gross - gross // 4
+'''
+
 
 @dataclass
 class Ran:
@@ -40,6 +48,7 @@ def place(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "leave.md").write_text(LEAVE)
     (folder / "offices.csv").write_text("city,desks\nBerlin,40\nPorto,12\n")
+    (folder / "pay.py").write_text(PAY)
     (tmp_path / "ctxeng.toml").write_text('[embedding]\nmodel = "static"\n')
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ctxeng import Engine, LoadError, Settings
+from ctxeng import Engine, LoadError, Settings, WorkspaceBusyError
 from ctxeng.engine.watch import watch
 from ctxeng.settings import EmbeddingSettings
 from ctxeng.store import writer_lock
@@ -75,7 +75,7 @@ def test_our_own_writes_wake_nobody(tmp_path, folder):
 
         async def main():
             reports = []
-            with anyio.move_on_after(3) as window:
+            with anyio.move_on_after(2) as window:
                 async for report in watch(engine, [folder], fast=True):
                     reports.append(report)
             assert window.cancelled_caught
@@ -84,15 +84,29 @@ def test_our_own_writes_wake_nobody(tmp_path, folder):
         assert len(anyio.run(main)) == 1
 
 
+class Noticing:
+    """An engine that tells when it was refused."""
+
+    def __init__(self, engine):
+        self.engine, self.refused = engine, anyio.Event()
+        self.astatus = engine.astatus
+
+    async def aindex(self, *arguments, **options):
+        try:
+            return await self.engine.aindex(*arguments, **options)
+        except WorkspaceBusyError:
+            self.refused.set()
+            raise
+
+
 def test_while_another_process_writes_the_run_waits_for_its_turn(tmp_path, folder):
     with Engine.open(tmp_path / "workspace", settings=FAST) as engine:
 
         async def main():
-            stop = anyio.Event()
-            reports = []
+            stop, reports, noticing = anyio.Event(), [], Noticing(engine)
 
             async def follow():
-                async for report in watch(engine, [folder], fast=True, stop=stop):
+                async for report in watch(noticing, [folder], fast=True, stop=stop):
                     reports.append(report)
                     stop.set()
 
@@ -100,8 +114,7 @@ def test_while_another_process_writes_the_run_waits_for_its_turn(tmp_path, folde
                 async with anyio.create_task_group() as group:
                     with writer_lock(tmp_path / "workspace", wait=False):
                         group.start_soon(follow)
-                        await anyio.sleep(1)
-                        assert reports == []
+                        await noticing.refused.wait()
             return reports
 
         (report,) = anyio.run(main)

@@ -13,7 +13,7 @@ HEAVY = {
     "wordllama",
 }  # fmt: skip
 VALUES_NEED = {"pydantic"}
-HELP_NEEDS = {"rich", "typer"}
+HELP_NEEDS = {"pydantic", "rich", "typer"}
 
 
 def modules_after(code):
