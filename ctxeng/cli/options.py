@@ -102,13 +102,14 @@ def parse_filters(filters: Sequence[str] | None) -> dict[str, list[str]]:
 
 
 def note_what_is_missing(engine: Engine) -> None:
-    """Say once, beside a result, that it could be better."""
-    status = engine.status()
-    if not status.vectors:
-        output.note("No embedder is installed: found by terms alone. `ctxeng doctor` says more.")
-    for tier in status.vectors:
-        if tier.done < tier.total:
-            output.note(
-                f"{tier.done} of {tier.total} chunks have vectors of {tier.model}: "
-                "`ctxeng index` on the same path goes on with them."
-            )
+    """Say once, in one line beside a result, that vectors would make it better."""
+    vectors = engine.status().vectors
+    incomplete = [tier for tier in vectors if tier.done < tier.total]
+    if not vectors:
+        output.note("No embedder is configured or installed: found by terms alone.")
+    elif incomplete:
+        best = incomplete[-1]
+        output.note(
+            f"{best.done} of {best.total} chunks have vectors of {best.model}; "
+            "`ctxeng index` on the same path goes on with them."
+        )

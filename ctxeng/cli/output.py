@@ -109,7 +109,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    drawn = Table(box=None, padding=(0, 2, 0, 0))
+    drawn = Table(box=None, padding=(0, 2, 0, 0), show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
         drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 QueryText = Annotated[str, typer.Argument(metavar="QUERY", help="A question or some words.")]
 EXCERPT = 240
 """Characters shown of a hit."""
+LEAD = 80
+"""Characters before the best place among which an excerpt may begin."""
+WORD = re.compile(r"\S+")
+BORDERS = ("\n", ". ", "? ", "! ", "。")
 
 
 def search(
@@ -74,21 +79,30 @@ def search(
 def _print_hit(rank: int, hit: Hit, query: str) -> None:
     where = f"{output.place(hit.location)}  [{hit.start}, {hit.end})"
     output.say(f"{rank:>2}  {where}  {hit.score:.3f}", style="bold")
-    output.say(f"    {output.one_line(excerpt(hit, query), EXCERPT)}")
+    output.say(f"    {excerpt(hit.text, query)}")
 
 
-def excerpt(hit: Hit, query: str) -> str:
-    """The hit's text from the sentence (or row, or block) on that shares most with the query."""
-    from ctxeng.text.quotable import quotes
+def excerpt(text: str, query: str) -> str:
+    """At most ``EXCERPT`` characters of the text, from where most of the query's terms stand
+    together; from the start of that line or sentence where it is near.
+    """
     from ctxeng.text.terms import terms
 
     wanted = set(terms(query))
-    best = max(
-        quotes(hit.text, hit.format),
-        key=lambda quote: len(wanted.intersection(terms(quote.shown))),
-        default=None,
-    )
-    return hit.text[best.span.start :] if best else hit.text
+    words = [(word.start(), wanted.intersection(terms(word[0]))) for word in WORD.finditer(text)]
+    found = [(start, held) for start, held in words if held]
+    if not found:
+        return output.one_line(text, EXCERPT)
+
+    def held_from(first: int) -> int:
+        near = [held for start, held in found if first <= start < first + EXCERPT - LEAD]
+        return len(set().union(*near))
+
+    best = max((start for start, _ in found), key=held_from)
+    border = max(text.rfind(mark, max(0, best - LEAD), best) + len(mark) for mark in BORDERS)
+    if border > best - LEAD or best <= LEAD:
+        return output.one_line(text[max(0, border) if border > best - LEAD else 0 :], EXCERPT)
+    return output.one_line("…" + text[best:], EXCERPT)
 
 
 def _print_stages(hits: Sequence[Hit]) -> None:

@@ -14,8 +14,8 @@ from ctxeng.text.terms import terms
 
 _ASKING = re.compile(
     r"\b(how (many|much|long|often|far|old|big|large|tall|fast|soon)|what (kind|sort|type)s? of|"
-    r"(please )?(tell me( about)?|explain|describe|give me)|(what|which|who|whose|whom|when|where|why|"
-    r"how)('s|'re)?)\b",
+    r"(please )?(tell me( about)?|explain|describe|give me)|"
+    r"(what|which|who|whose|whom|when|where|why|how)('s|'re)?)\b",
     re.I,
 )
 Idf = Callable[[str], float]
