@@ -22,6 +22,20 @@ Vectors = NDArray[np.float32]
 TextKind = Literal["query", "document"]
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``done`` of ``total`` units of one stage; ``total`` is None while unknown."""
+
+    stage: str
+    done: int
+    total: int | None = None
+
+
+OnProgress = Callable[[Progress], None]
+Stopped = Callable[[], bool]
+"""Turns true when the work is to end early; what is done by then is kept."""
+
+
 class Loader(Protocol):
     """Turns the bytes of one source into documents.
 
@@ -199,7 +213,23 @@ class Store(Protocol):
         ...
 
     def vector_state(self, model: str) -> tuple[int, int]:
-        """Cheap; differs whenever chunks, or vectors of this model, have changed."""
+        """Last change, version of the model's vectors. Cheap; differs whenever chunks, or vectors
+        of this model, have changed.
+        """
+        ...
+
+    def changed_vectors(
+        self, model: str, after: tuple[int, int]
+    ) -> tuple[list[tuple[str, str]], tuple[int, int]]:
+        """(scope key, id) of the chunks whose vector may have come, changed or gone since the state
+        ``after``, and the state that they lead to. (0, 0): all that have one.
+        """
+        ...
+
+    def vectors_of(
+        self, scope_key: str, model: str, chunk_ids: Sequence[str]
+    ) -> tuple[list[str], Vectors]:
+        """Those of these chunks that have a vector, and the matrix."""
         ...
 
     def matching_chunks(self, scope: Scope, where: Mapping[str, Strings]) -> set[str]:
@@ -234,6 +264,17 @@ class LexicalIndex(Protocol):
 
 class DenseIndex(Protocol):
     """Finds chunks by the cosine of their vectors with the query's. Laws as for LexicalIndex."""
+
+    @property
+    def name(self) -> str:
+        """Of what answers now: ``exact``, ``chroma``."""
+        ...
+
+    def sync(self, *, stopped: Stopped, on_progress: OnProgress) -> None:
+        """Take in what has changed in the store; called by the one writer. An index that is behind
+        must answer all the same, and rightly.
+        """
+        ...
 
     def search(self, vector: Vectors, query: Query, limit: int) -> list[Match]:
         """``vector`` has shape (d,). Scores are cosines in [-1, 1]."""
@@ -277,17 +318,6 @@ class Generator(Protocol):
     def stream(self, messages: Sequence[Message]) -> AsyncIterator[Delta]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """``done`` of ``total`` units of one stage; ``total`` is None while unknown."""
-
-    stage: str
-    done: int
-    total: int | None = None
-
-
-OnProgress = Callable[[Progress], None]
-
 __all__ = [
     "Change",
     "Chunker",
@@ -307,6 +337,7 @@ __all__ = [
     "Retriever",
     "Scope",
     "SourceRecord",
+    "Stopped",
     "Store",
     "TextKind",
     "TokenCounter",

@@ -62,6 +62,8 @@ class IndexingSettings(Room):
     dense: Literal["auto", "exact", "chroma"] = "auto"
     """``auto``: exact search up to ``exact_limit`` chunks, Chroma above."""
     exact_limit: int = Field(default=50_000, gt=0)
+    chroma_url: str = ""
+    """Of a Chroma server, ``http://host:8000``; the vectors then live there, however few."""
 
 
 class RetrievalSettings(Room):

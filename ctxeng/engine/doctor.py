@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctxeng.embedding import embedding_checks
-from ctxeng.indexing import ExactIndex
+from ctxeng.indexing import ChromaIndex
 from ctxeng.indexing.table import checksum_of
 from ctxeng.settings import Settings
 from ctxeng.types import Check, Status, VectorStatus
 
 if TYPE_CHECKING:
     from ctxeng.engine.wiring import Parts
-    from ctxeng.retrieval import DenseSearch
 
 PACKAGES = ("ctxeng", "tantivy", "chromadb", "onnxruntime", "torch")
 DAMAGED = "Restore store.sqlite3 from a backup, or delete the workspace and index again."
@@ -45,15 +44,9 @@ def status_of(parts: Parts) -> Status:
         documents=counts.documents,
         chunks=counts.chunks,
         vectors=tuple(vectors),
-        dense=_kind(searched),
+        dense=searched.index.name if searched else "none",
         changes_behind=max(0, parts.store.last_change() - parts.lexical.applied),
     )
-
-
-def _kind(searched: DenseSearch | None) -> str:
-    if searched is None:
-        return "none"
-    return "exact" if isinstance(searched.index, ExactIndex) else "chroma"
 
 
 def examine(parts: Parts) -> list[Check]:
@@ -89,6 +82,7 @@ def _examine_workspace(parts: Parts) -> Iterator[Check]:
     yield _check_record(parts)
     yield _check_lexical(parts, status)
     yield from _check_vectors(status)
+    yield from _check_dense(parts)
     yield from _check_sources(parts, status)
     if parts.folder is not None:
         free = shutil.disk_usage(parts.folder).free
@@ -133,6 +127,18 @@ def _check_vectors(status: Status) -> Iterator[Check]:
             found=f"{tier.model}: {tier.done} of {tier.total} chunks"
             + (", searched" if tier.searched else ""),
             advice="" if complete else "Run `ctxeng index` on the same path to go on.",
+        )
+
+
+def _check_dense(parts: Parts) -> Iterator[Check]:
+    searched = parts.dense()
+    if searched is not None and isinstance(searched.index, ChromaIndex):
+        name, problem = searched.index.name, searched.index.problem
+        yield Check(
+            name="dense index",
+            ok=not problem,
+            found=f"{name} search answers" + (f": Chroma {problem}" if problem else ""),
+            advice="Run `ctxeng index` on any indexed path." if problem else "",
         )
 
 

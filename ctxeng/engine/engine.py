@@ -17,7 +17,6 @@ from ctxeng.engine.background import Background
 from ctxeng.engine.blocking import plain, plain_stream
 from ctxeng.engine.doctor import examine, status_of
 from ctxeng.engine.index import (
-    Stopped,
     embed_missing,
     index_documents,
     index_paths,
@@ -33,6 +32,7 @@ from ctxeng.protocols import (
     Generator,
     OnProgress,
     Progress,
+    Stopped,
     TokenCounter,
 )
 from ctxeng.retrieval import DenseSearch
@@ -157,7 +157,7 @@ class Engine:
         )
         report = await anyio.to_thread.run_sync(self._write, work, on_progress)
         if not fast:
-            await self._follow_with_slow_vectors(on_progress, wait=wait)
+            await self._follow_up(self._improve, on_progress, wait=wait)
         return report
 
     async def asearch(
@@ -203,9 +203,11 @@ class Engine:
 
     async def aremove(self, *targets: str | Path) -> int:
         """Remove files, folders (by path) or documents (by id); returns how many documents went."""
-        return await anyio.to_thread.run_sync(
+        removed = await anyio.to_thread.run_sync(
             self._write, partial(remove_targets, targets=[str(t) for t in targets])
         )
+        await self._follow_up(self._sync_dense, _silent, wait=False)
+        return removed
 
     async def areindex(
         self, *, wait: bool = False, on_progress: OnProgress = _silent
@@ -217,7 +219,7 @@ class Engine:
         report = await anyio.to_thread.run_sync(
             self._write, partial(rechunk, on_progress=on_progress), on_progress
         )
-        await self._follow_with_slow_vectors(on_progress, wait=wait)
+        await self._follow_up(self._improve, on_progress, wait=wait)
         return report
 
     async def astatus(self) -> Status:
@@ -250,10 +252,12 @@ class Engine:
 
     # -- what the verbs share; the plain functions run in worker threads
 
-    async def _follow_with_slow_vectors(self, on_progress: OnProgress, *, wait: bool) -> None:
-        work = partial(self._embed_slow_tiers, on_progress)
+    async def _follow_up(
+        self, work: Callable[[OnProgress, Stopped], None], on_progress: OnProgress, *, wait: bool
+    ) -> None:
         # From a worker thread: the portal may not be called from its own loop.
-        await anyio.to_thread.run_sync(self._background.start, work)
+        follow = partial(self._in_background, work, on_progress)
+        await anyio.to_thread.run_sync(self._background.start, follow)
         if wait:
             await anyio.to_thread.run_sync(self._background.wait)
 
@@ -263,17 +267,29 @@ class Engine:
             raise WorkspaceError(f"{self._parts.folder}: opened read-only; open it to write.")
         self._background.stop()
         with self._writing, writer_lock(self._parts.folder, wait=False):
-            wiring.record_fingerprints(self._parts)
+            wiring.record_fingerprints(self._parts, first=True)
             result = work(self._parts, stopped=self._closing.is_set)
             self._embed(self._parts.instant_tiers(), on_progress, self._closing.is_set)
         return result
 
-    def _embed_slow_tiers(self, on_progress: OnProgress, stopped: Stopped) -> None:
+    def _in_background(
+        self, work: Callable[[OnProgress, Stopped], None], on_progress: OnProgress, stopped: Stopped
+    ) -> None:
         try:
             with self._writing, writer_lock(self._parts.folder, wait=False):
-                self._embed(self._parts.slow_tiers(), on_progress, stopped)
+                work(on_progress, stopped)
         except WorkspaceBusyError:
-            return  # that writer embeds what is missing, ours included
+            return  # that writer does what is left, ours included
+
+    def _improve(self, on_progress: OnProgress, stopped: Stopped) -> None:
+        """Slower vectors, then the index of those that are searched."""
+        self._embed(self._parts.slow_tiers(), on_progress, stopped)
+        self._sync_dense(on_progress, stopped)
+
+    def _sync_dense(self, on_progress: OnProgress, stopped: Stopped) -> None:
+        searched = self._parts.dense()
+        if searched is not None and not stopped():
+            searched.index.sync(stopped=stopped, on_progress=on_progress)
 
     def _embed(
         self, tiers: Sequence[DenseSearch], on_progress: OnProgress, stopped: Stopped

@@ -8,19 +8,16 @@ of work and nothing that was there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ctxeng.engine.wiring import Parts
+from ctxeng.engine.wiring import Parts, record_fingerprints
 from ctxeng.errors import ConfigError, LoadError
 from ctxeng.loading import load_bytes, walk
-from ctxeng.protocols import Embedder, Entry, OnProgress, Progress, SourceRecord, Store
+from ctxeng.protocols import Embedder, Entry, OnProgress, Progress, SourceRecord, Stopped, Store
 from ctxeng.trace import stage
 from ctxeng.types import Chunk, Document, Failure, IndexReport, Scope, sha256
-
-Stopped = Callable[[], bool]
-"""Turns true when the work is to end early; what is done by then is kept."""
 
 BATCH_SOURCES = 200
 BATCH_CHARACTERS = 2_000_000
@@ -89,6 +86,7 @@ def index_paths(
     gone = _gone(run, [path.resolve() for path in paths], found, partial=bool(include or exclude))
     for done, path in enumerate(found, start=1):
         if stopped():
+            gone.clear()  # it may have been renamed, to a name that was not reached
             break
         _index_file(run, path, gone)
         on_progress(Progress("files", done, len(found)))
@@ -143,6 +141,9 @@ def rechunk(parts: Parts, *, on_progress: OnProgress, stopped: Stopped) -> Index
             run.add(Entry(record.path, record.hash, _cut(run, documents)))
         on_progress(Progress("documents", done, len(run.known)))
     run.flush()
+    if not stopped():  # else the workspace still says that it was made with other settings
+        parts.lexical.reset()
+        record_fingerprints(parts)
     return _finish(run, began)
 
 

@@ -8,17 +8,26 @@ from pathlib import Path
 
 from ctxeng.chunking import DeterministicContextualizer, StructuredChunker
 from ctxeng.embedding import StaticEmbedder, open_embedders
-from ctxeng.errors import WorkspaceBusyError, WorkspaceError
+from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
 from ctxeng.generation import ExtractiveGenerator
 from ctxeng.grounding import Answerability
-from ctxeng.indexing import ExactIndex, TantivyIndex, catch_up
-from ctxeng.protocols import Chunker, Contextualizer, Embedder, Generator, TokenCounter
+from ctxeng.indexing import ChromaIndex, ExactIndex, TantivyIndex, catch_up
+from ctxeng.indexing.chroma import Folder, Server
+from ctxeng.protocols import (
+    Chunker,
+    Contextualizer,
+    DenseIndex,
+    Embedder,
+    Generator,
+    Store,
+    TokenCounter,
+)
 from ctxeng.retrieval import DenseSearch
-from ctxeng.settings import Settings
+from ctxeng.settings import IndexingSettings, Settings
 from ctxeng.store import SqliteStore, open_store, writer_lock
 from ctxeng.text.terms import ANALYZER
 from ctxeng.text.tokens import PackagedTokenCounter
-from ctxeng.types import Scope
+from ctxeng.types import Scope, sha256
 
 STATIC_WEIGHT = 0.3
 MODEL_WEIGHT = 0.5
@@ -34,27 +43,31 @@ class Parts:
     store: SqliteStore
     lexical: TantivyIndex
     tiers: Sequence[DenseSearch]
-    """Fastest first; the last one whose vectors are complete is searched."""
+    """Fastest first; see ``dense`` for which one is searched."""
     chunker: Chunker
     contextualizer: Contextualizer
     counter: TokenCounter
     generator: Generator
     answerability: Answerability
     read_only: bool
-    completeness: dict[str, tuple[tuple[int, int], bool]] = field(default_factory=dict)
-    """By model: the state of its vectors, and whether they were complete in it."""
+    completeness: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
+    """By model: the state of its vectors, and the share of the chunks that had one in it."""
 
     def dense(self) -> DenseSearch | None:
-        """The best tier whose vectors are complete."""
-        return next((tier for tier in reversed(self.tiers) if self._complete(tier)), None)
+        """The best tier whose vectors are complete. While none is (a writer is at work, or was
+        killed), the one that has most: what was indexed before stays findable.
+        """
+        shares = [self._completeness(tier) for tier in self.tiers]
+        best = max(range(len(shares)), key=lambda at: (shares[at], at), default=None)
+        return None if best is None or not shares[best] else self.tiers[best]
 
-    def _complete(self, tier: DenseSearch) -> bool:
+    def _completeness(self, tier: DenseSearch) -> float:
         model = tier.embedder.name
         state = self.store.vector_state(model)
         known = self.completeness.get(model)
         if known is None or known[0] != state:
             done, total = self.store.vector_progress(self.scope, model)
-            known = self.completeness[model] = (state, done == total > 0)
+            known = self.completeness[model] = (state, done / total if total else 0.0)
         return known[1]
 
     def instant_tiers(self) -> list[DenseSearch]:
@@ -105,13 +118,14 @@ def open_parts(
         None if folder is None else folder / "lexical",
         parent_weight=settings.retrieval.parent_weight,
         definition_weight=settings.retrieval.definition_weight,
+        read_only=read_only,
     )
     if embedders is None:
         embedders = open_embedders(settings.embedding)
     tiers = [
         DenseSearch(
             embedder,
-            ExactIndex(store, embedder.name),
+            _dense_index(store, embedder.name, folder, settings.indexing, read_only=read_only),
             STATIC_WEIGHT if isinstance(embedder, StaticEmbedder) else MODEL_WEIGHT,
         )
         for embedder in embedders
@@ -130,6 +144,24 @@ def open_parts(
         answerability=Answerability(lexical.idf),
         read_only=read_only,
     )
+
+
+def _dense_index(
+    store: Store, model: str, folder: Path | None, settings: IndexingSettings, *, read_only: bool
+) -> DenseIndex:
+    """Exact search, or Chroma beside it. Who may not write cannot say that Chroma writes."""
+    if read_only or (settings.dense == "exact" and not settings.chroma_url):
+        return ExactIndex(store, model)
+    if settings.chroma_url:
+        return ChromaIndex(store, model, Server(settings.chroma_url))
+    above = settings.exact_limit if settings.dense == "auto" else 0
+    if folder is None:
+        if settings.dense == "auto":
+            return ExactIndex(store, model)
+        raise ConfigError(
+            "indexing.dense = 'chroma' needs a workspace on disk, or indexing.chroma_url."
+        )
+    return ChromaIndex(store, model, Folder(folder / "dense" / sha256(model)[:12]), above=above)
 
 
 def check_fingerprints(parts: Parts) -> None:
@@ -155,9 +187,11 @@ def check_fingerprints(parts: Parts) -> None:
         )
 
 
-def record_fingerprints(parts: Parts) -> None:
+def record_fingerprints(parts: Parts, *, first: bool = False) -> None:
+    """Remember how the workspace is made; ``first``: only what it does not say yet."""
     for key, value in parts.fingerprints().items():
-        parts.store.set_meta(key, value)
+        if not first or parts.store.get_meta(key) is None:
+            parts.store.set_meta(key, value)
     parts.store.set_meta("embedders", "\n".join(tier.embedder.name for tier in parts.tiers))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ctxeng.protocols import Match, Store, Vectors
+from ctxeng.protocols import Match, OnProgress, Stopped, Store, Vectors
 from ctxeng.types import Query, Scope
 
 
@@ -63,7 +63,7 @@ class ExactIndex:
                 self._matrices[scope.key] = held
         return held
 
-    def sync(self) -> None:
+    def sync(self, *, stopped: Stopped, on_progress: OnProgress) -> None:
         """There is nothing to bring up to date."""
 
     def close(self) -> None:

@@ -68,8 +68,10 @@ CREATE TABLE vector (
     text_hash BLOB NOT NULL,
     model TEXT NOT NULL,
     vector BLOB NOT NULL,      -- float32, little endian
+    version INTEGER NOT NULL,  -- of its model when it was written, see vector_version
     PRIMARY KEY (text_hash, model)
 );
+CREATE INDEX vector_by_version ON vector (model, version);
 CREATE TABLE vector_version (model TEXT PRIMARY KEY, number INTEGER NOT NULL);
 
 CREATE TABLE trace (id TEXT PRIMARY KEY, payload TEXT NOT NULL);

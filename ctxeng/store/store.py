@@ -179,17 +179,19 @@ class SqliteStore:
         return [(digest.hex(), embedded_text(path, text)) for digest, path, text in rows]
 
     def put_vectors(self, model: str, hashes: Sequence[str], vectors: Vectors) -> None:
-        rows = [
-            (bytes.fromhex(digest), model, row.astype("<f4").tobytes())
-            for digest, row in zip(hashes, vectors, strict=True)
-        ]
         with self._connections.write() as db:
             self._mark(db)
-            db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", rows)
-            db.execute(
+            (version,) = db.execute(
                 "INSERT INTO vector_version VALUES (?, 1) "
-                "ON CONFLICT (model) DO UPDATE SET number = number + 1",
+                "ON CONFLICT (model) DO UPDATE SET number = number + 1 RETURNING number",
                 (model,),
+            ).fetchone()
+            db.executemany(
+                "INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)",
+                [
+                    (bytes.fromhex(digest), model, row.astype("<f4").tobytes(), version)
+                    for digest, row in zip(hashes, vectors, strict=True)
+                ],
             )
 
     def vectors(self, scope: Scope, model: str) -> tuple[list[str], Vectors]:
@@ -199,10 +201,7 @@ class SqliteStore:
                 "WHERE chunk.scope = ? AND model = ? ORDER BY chunk.id",
                 (scope.key, model),
             ).fetchall()
-        if not rows:
-            return [], np.zeros((0, 0), np.float32)
-        matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
-        return [row[0] for row in rows], matrix.reshape(len(rows), -1).astype(np.float32)
+        return _matrix(rows)
 
     def vector_progress(self, scope: Scope, model: str) -> tuple[int, int]:
         with self._connections.read() as db:
@@ -215,12 +214,32 @@ class SqliteStore:
 
     def vector_state(self, model: str) -> tuple[int, int]:
         with self._connections.read() as db:
-            state = db.execute(
-                "SELECT coalesce((SELECT max(number) FROM change), 0), "
-                "coalesce((SELECT number FROM vector_version WHERE model = ?), 0)",
-                (model,),
-            ).fetchone()
-        return int(state[0]), int(state[1])
+            return _vector_state(db, model)
+
+    def changed_vectors(
+        self, model: str, after: tuple[int, int]
+    ) -> tuple[list[tuple[str, str]], tuple[int, int]]:
+        with self._connections.read() as db:
+            state = _vector_state(db, model)
+            change, version = after
+            rows = db.execute(
+                "SELECT scope, id FROM change WHERE number > ?1 AND kind = 'chunk' AND ?1 + ?2 > 0 "
+                "UNION SELECT scope, chunk.id FROM chunk JOIN vector USING (text_hash) "
+                "WHERE model = ?3 AND version > ?2 ORDER BY 1, 2",
+                (change, version, model),
+            ).fetchall()
+        return rows, state
+
+    def vectors_of(
+        self, scope_key: str, model: str, chunk_ids: Sequence[str]
+    ) -> tuple[list[str], Vectors]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT chunk.id, vector FROM chunk JOIN vector USING (text_hash) WHERE "
+                "chunk.scope = ? AND model = ? AND chunk.id IN (SELECT value FROM json_each(?))",
+                (scope_key, model, json.dumps(list(chunk_ids))),
+            ).fetchall()
+        return _matrix(rows)
 
     def matching_chunks(self, scope: Scope, where: Mapping[str, tuple[str, ...]]) -> set[str]:
         """Ids of the chunks whose document has, for every key, one of the values."""
@@ -288,6 +307,23 @@ def open_store(folder: Path | None, *, read_only: bool = False) -> SqliteStore:
 
 def _set_meta(db: sqlite3.Connection, key: str, value: str) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _vector_state(db: sqlite3.Connection, model: str) -> tuple[int, int]:
+    change, version = db.execute(
+        "SELECT coalesce((SELECT max(number) FROM change), 0), "
+        "coalesce((SELECT number FROM vector_version WHERE model = ?), 0)",
+        (model,),
+    ).fetchone()
+    return int(change), int(version)
+
+
+def _matrix(rows: Sequence[tuple[str, bytes]]) -> tuple[list[str], Vectors]:
+    """Ids and their vectors, shape (n, d); (0, 0) where there is none."""
+    if not rows:
+        return [], np.zeros((0, 0), np.float32)
+    matrix = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
+    return [row[0] for row in rows], matrix.reshape(len(rows), -1).astype(np.float32)
 
 
 def _boot_id() -> str:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from ctxeng.protocols import Entry
-from ctxeng.store.rows import attributes_of, chunk_row, document_record
+from ctxeng.store.rows import ChunkRow, attributes_of, chunk_row, document_record
 from ctxeng.types import Chunk, Document
 
 _UPSERT_CHUNK = """
@@ -144,8 +144,7 @@ class Writing:
                 self._db.execute(_UPSERT_CHUNK, (self._scope, document, *row))
                 if before is not None and before[12] != row[12]:
                     self._freed.add(before[12])
-            indexed_before = None if before is None else (before[2], before[3], before[11])
-            if all_anew or indexed_before != (row[2], row[3], row[11]):
+            if all_anew or before is None or _indexed(before) != _indexed(row):
                 self._log("chunk", row[0], document_id)
         for row in old.values():
             self._db.execute("DELETE FROM chunk WHERE scope = ? AND id = ?", (self._scope, row[0]))
@@ -163,3 +162,8 @@ class Writing:
 
     def _log(self, kind: str, item_id: str, document_id: str) -> None:
         self._changes.append((kind, self._scope, item_id, document_id))
+
+
+def _indexed(row: ChunkRow) -> tuple[str, str, str, bytes]:
+    """What the derived indexes see of a chunk: text, prefix, definitions, embedded text."""
+    return row[2], row[3], row[11], row[12]
