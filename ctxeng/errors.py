@@ -15,6 +15,8 @@ A message says what happened, to which input, and what to do.
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class CtxengError(Exception):
     """Base of the tree."""
@@ -42,12 +44,32 @@ class WorkspaceBusyError(WorkspaceError):
     """Another process writes the workspace."""
 
 
+BackendErrorKind = Literal[
+    "auth", "not_found", "context_length", "rate_limit", "unavailable", "timeout", "bad_request",
+    "bad_reply", "refused", "budget", "other",
+]  # fmt: skip
+"""``unavailable``: no connection, or the server is at fault; ``bad_reply``: what came cannot be
+read or does not hold to the schema; ``refused``: we would not follow; ``budget``: a spend limit."""
+
+
 class BackendError(CtxengError):
     """A model or server failed."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        kind: BackendErrorKind = "other",
+        retry_after: float | None = None,
+        text: str = "",
+    ) -> None:
+        """``retry_after``: seconds that the server asks to wait; ``text``: what had come."""
         super().__init__(message)
         self.retryable = retryable
+        self.kind = kind
+        self.retry_after = retry_after
+        self.text = text
 
 
 class BudgetError(CtxengError):

@@ -14,7 +14,20 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ctxeng.types import Chunk, Document, Hit, Message, Query, Scope, Strings, Usage
+from ctxeng.types import (
+    DEFAULT_OPTIONS,
+    Chunk,
+    Document,
+    GenerationOptions,
+    Hit,
+    Message,
+    Query,
+    Scope,
+    StopReason,
+    Strings,
+    ToolCall,
+    Usage,
+)
 
 Vectors = NDArray[np.float32]
 """Shape (n, d), rows of length 1."""
@@ -299,23 +312,38 @@ class Reranker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """One piece of a streamed reply; the last one carries ``usage``."""
+    """One piece of a streamed reply. The last one carries ``usage`` and ``stop``."""
 
     text: str = ""
+    tool_call: ToolCall | None = None
+    """Whole, when all of its arguments have come."""
     usage: Usage | None = None
+    stop: StopReason | None = None
+    error: str = ""
+    """With ``stop="interrupted"``: what went wrong."""
 
 
 class Generator(Protocol):
     """Writes a reply to messages.
 
-    Laws: the joined texts of ``stream`` are the whole reply; the last delta reports usage; closing
-    the iterator stops the work; failures are ``BackendError``. A reply cites a segment by its
-    number, ``[1]``; a reply that says that nothing was found cites nothing.
+    Laws: the joined texts of ``stream`` are the whole reply; the last delta, and only it, reports
+    usage and the reason of the end; closing the iterator stops the work; every failure is a
+    ``BackendError``, within the backend's time limits. A failure after the first text or tool call
+    does not throw away what has come: the stream ends with ``stop="interrupted"``. With a
+    ``json_schema`` the reply is JSON that holds to it, or ``BackendError`` of kind ``bad_reply``
+    carries the text. A reply cites a segment by its number, ``[1]``.
     """
 
     @property
     def name(self) -> str: ...
-    def stream(self, messages: Sequence[Message]) -> AsyncIterator[Delta]: ...
+    @property
+    def counter(self) -> TokenCounter:
+        """Counts as the model does, or by a declared approximation."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
+    ) -> AsyncIterator[Delta]: ...
 
 
 __all__ = [

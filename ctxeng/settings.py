@@ -82,6 +82,74 @@ class ContextSettings(Room):
     """Tokens of a built prompt."""
 
 
+class TimeoutSettings(Room):
+    """Seconds after which a backend is given up."""
+
+    connect: float = Field(default=10.0, gt=0)
+    first_token: float = Field(default=120.0, gt=0)
+    between_tokens: float = Field(default=60.0, gt=0)
+    total: float = Field(default=600.0, gt=0)
+    """Of one reply with all its tries."""
+
+
+class PriceSettings(Room):
+    """Money for a million tokens, in whatever currency the limits are in."""
+
+    prompt: float = Field(default=0.0, ge=0)
+    cached: float | None = Field(default=None, ge=0)
+    """Of prompt tokens that the backend did not have to read again; None: as ``prompt``."""
+    completion: float = Field(default=0.0, ge=0)
+
+
+class ModelSettings(Room):
+    """One table ``[models.NAME]``: a model by the name that ``--model`` and ``model=`` take."""
+
+    backend: Literal["openai", "anthropic", "transformers", "llama", "extractive"]
+    """``openai``: chat completions of any server that speaks them."""
+    model: str = ""
+    """As the backend calls it: a name, a folder, a hub name, a registered model."""
+    base_url: str = ""
+    """Empty: the vendor's own."""
+    key_env: str = ""
+    """Environment variable (or keyring entry) with the key. Empty: the vendor's usual one."""
+    context_window: int | None = Field(default=None, gt=0)
+    timeout: TimeoutSettings | float = TimeoutSettings()
+    """A number: seconds in all."""
+    prices: PriceSettings | None = None
+    """None: of the packaged table, where the model is in it."""
+    adapter: str = ""
+    """Folder of a LoRA adapter (``transformers``)."""
+    profile: str = ""
+    """Name of the vendor's profile; empty: by ``base_url``."""
+    max_concurrent: int = Field(default=8, gt=0)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+
+    @property
+    def timeouts(self) -> TimeoutSettings:
+        if isinstance(self.timeout, TimeoutSettings):
+            return self.timeout
+        return TimeoutSettings(
+            connect=min(10.0, self.timeout),
+            first_token=self.timeout,
+            between_tokens=self.timeout,
+            total=self.timeout,
+        )
+
+
+class GenerationSettings(Room):
+    model: str = "extractive"
+    """Who writes answers: ``extractive``, ``local``, or a name of ``[models.NAME]``."""
+    max_tokens: int = Field(default=512, gt=0)
+    """Of a reply; kept free beside the context's budget where a window is known."""
+    temperature: float = Field(default=0.0, ge=0)
+    cache: bool = True
+    """Keep replies by model, options and messages; never where a sampled one has no seed."""
+    spend_per_call: float | None = Field(default=None, ge=0)
+    spend_per_session: float | None = Field(default=None, ge=0)
+    spend_per_day: float | None = Field(default=None, ge=0)
+    """Money; a call that could go over is not made."""
+
+
 class Settings(Room):
     """All settings: one field per room."""
 
@@ -91,6 +159,9 @@ class Settings(Room):
     indexing: IndexingSettings = IndexingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     context: ContextSettings = ContextSettings()
+    generation: GenerationSettings = GenerationSettings()
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
+    """Tables ``[models.NAME]``."""
 
 
 def load_settings(

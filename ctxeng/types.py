@@ -33,6 +33,31 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _whole(value: object) -> object:
+    """Lone surrogates, which JSON can carry, are no text: each becomes U+FFFD. Nothing can write
+    them as UTF-8: no database, no index, no tokenizer.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in value)
+    elif isinstance(value, dict):
+        return {_whole(key): _whole(one) for key, one in value.items()}
+    elif isinstance(value, list | tuple):
+        return type(value)(_whole(one) for one in value)
+    return value
+
+
+def _refuse_surrogates(value: object) -> object:
+    """For keys: two of them must not become one."""
+    if _whole(value) != value:
+        raise ValueError("holds a lone surrogate, which is no text: choose another")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_whole)]
+Key = Annotated[str, BeforeValidator(_refuse_surrogates)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 """A tuple of strings that also takes a list, which is what JSON and callers hand in."""
 
@@ -62,9 +87,9 @@ class Span(Value):
 class Scope(Value):
     """Who may see a thing. Every read and every write carries one."""
 
-    tenant: str = "local"
-    user: str = "local"
-    collection: str = "default"
+    tenant: Key = "local"
+    user: Key = "local"
+    collection: Key = "default"
 
     @property
     def key(self) -> str:
@@ -78,7 +103,7 @@ class Part(Value):
     A chunk never crosses the border of a part, and takes its ``label`` as location.
     """
 
-    label: str
+    label: Text
     """What a person would say: ``page 3``, ``sheet Budget``, ``cell 4``."""
     span: Span
     format: TextFormat | None = None
@@ -90,17 +115,17 @@ class Part(Value):
 class Document(Value):
     """One loaded source."""
 
-    id: str = Field(min_length=1)
-    text: str
-    title: str = ""
-    uri: str = ""
+    id: Key = Field(min_length=1)
+    text: Text
+    title: Text = ""
+    uri: Text = ""
     """Where it comes from; the id where nothing better is known."""
-    media_type: str = "text/plain"
+    media_type: Text = "text/plain"
     """Of the source (``application/pdf``); ``format`` says what ``text`` is."""
     format: TextFormat = "plain"
-    language: str = ""
+    language: Text = ""
     """Programming language of a code document, as tree-sitter names it."""
-    metadata: Metadata = Field(default_factory=dict)
+    metadata: Annotated[Metadata, BeforeValidator(_whole)] = Field(default_factory=dict)
     parts: Annotated[tuple[Part, ...], BeforeValidator(_as_tuple)] = ()
     """In text order and without overlap; may leave gaps."""
     scope: Scope = Scope()
@@ -112,6 +137,18 @@ class Document(Value):
         if isinstance(data, dict) and not data.get("uri") and "id" in data:
             return {**data, "uri": data["id"]}
         return data
+
+    @model_validator(mode="after")
+    def _parts_ascend_inside_the_text(self) -> Document:
+        end = 0
+        for part in self.parts:
+            if not end <= part.span.start <= part.span.end <= len(self.text):
+                raise ValueError(
+                    f"part {part.label!r} [{part.span.start}, {part.span.end}) overlaps the one "
+                    f"before it, or lies outside the text of {len(self.text)} characters"
+                )
+            end = part.span.end
+        return self
 
     @cached_property
     def content_hash(self) -> str:
@@ -159,9 +196,9 @@ class Chunk(Value):
 class Query(Value):
     """What is asked, and of whose content."""
 
-    text: str
+    text: Text
     kind: Literal["original", "rewritten", "hypothetical", "sub-question"] = "original"
-    filter: dict[str, Strings] = Field(default_factory=dict)
+    filter: Annotated[dict[str, Strings], BeforeValidator(_whole)] = Field(default_factory=dict)
     """Every key must match; a key's values are alternatives. Compared as strings."""
     scope: Scope = Scope()
 
@@ -245,17 +282,65 @@ class Dropped(Value):
     chunk_ids: Strings = ()
 
 
+class Image(Value):
+    """A picture in a message."""
+
+    media_type: str
+    """``image/png``, ``image/jpeg`` …"""
+    data: str
+    """Base64."""
+
+
+class Attachment(Value):
+    """A file in a message, for backends that read files themselves."""
+
+    name: str
+    media_type: str
+    data: str
+    """Base64."""
+
+
+class Tool(Value):
+    """A callable that the model may ask for; what it says of itself is data, never an order."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str = ""
+    parameters: Metadata = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    """JSON schema of its arguments."""
+    server: str = ""
+    side_effects: bool = True
+
+
+class ToolCall(Value):
+    """What a model asks for; ``arguments`` hold to the tool's schema where it has one."""
+
+    id: str
+    name: str
+    arguments: Metadata = Field(default_factory=dict)
+
+
 class Message(Value):
     """One turn of a chat; ours keep the segments that they are made of."""
 
     role: Role
-    content: str | Annotated[tuple[Segment, ...], BeforeValidator(_as_tuple)]
+    content: (
+        str | Annotated[tuple[str | Segment | Image | Attachment, ...], BeforeValidator(_as_tuple)]
+    ) = ""
+    tool_calls: Annotated[tuple[ToolCall, ...], BeforeValidator(_as_tuple)] = ()
+    """What an assistant's turn asks for."""
+    tool_call_id: str = ""
+    """Which call a tool's turn answers."""
 
     @property
     def text(self) -> str:
+        """Its text; images and files leave none."""
         if isinstance(self.content, str):
             return self.content
-        return "".join(segment.text for segment in self.content)
+        return "".join(
+            part if isinstance(part, str) else part.text
+            for part in self.content
+            if isinstance(part, str | Segment)
+        )
 
 
 class Context(Value):
@@ -314,13 +399,62 @@ class Citation(Value):
     quote: str
 
 
+StopReason = Literal["stop", "length", "tool_calls", "filtered", "interrupted"]
+"""Why a reply ended: by itself, at ``max_tokens``, to call tools, by the vendor's filter, or
+because its backend failed after it had begun."""
+
+
 class Usage(Value):
-    """What a reply took: tokens, wall seconds, and money where the backend names a price."""
+    """What a reply took: tokens, wall seconds, and money where a price is known."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt's, those that the backend did not have to read again."""
     seconds: float = 0.0
+    first_token_seconds: float = 0.0
     cost: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            seconds=self.seconds + other.seconds,
+            first_token_seconds=self.first_token_seconds or other.first_token_seconds,
+            cost=self.cost + other.cost,
+        )
+
+
+class GenerationOptions(Value):
+    """How a reply is to be written."""
+
+    max_tokens: int = Field(default=512, gt=0)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int | None = None
+    stop: Strings = ()
+    tools: Annotated[tuple[Tool, ...], BeforeValidator(_as_tuple)] = ()
+    tool_choice: Literal["auto", "none", "required"] = "auto"
+    json_schema: Metadata | None = None
+    """The reply's text must be JSON that holds to it."""
+
+
+DEFAULT_OPTIONS = GenerationOptions()
+
+
+class Reply(Value):
+    """A whole reply of a model."""
+
+    text: str
+    tool_calls: Annotated[tuple[ToolCall, ...], BeforeValidator(_as_tuple)] = ()
+    usage: Usage = Usage()
+    stop: StopReason = "stop"
+    model: str = ""
+    value: JsonValue = None
+    """The parsed text where ``json_schema`` was asked for."""
+    error: str = ""
+    """Why it was interrupted; the text is what had come until then."""
 
 
 class Answer(Value):
