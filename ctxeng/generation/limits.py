@@ -1,0 +1,177 @@
+"""Keeps a backend's pace and its price within limits: wrappers that fit ``Generator``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from ctxeng.errors import BackendError
+from ctxeng.generation.reply import closable
+from ctxeng.protocols import Delta, Generator, TokenCounter
+from ctxeng.settings import GenerationSettings, PriceSettings
+from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
+
+MILLION = 1_000_000
+
+
+class Paced:
+    """At most ``max_concurrent`` replies at once, begun at most ``requests_per_minute`` times."""
+
+    def __init__(
+        self, generator: Generator, *, max_concurrent: int, requests_per_minute: float | None = None
+    ) -> None:
+        self._generator = generator
+        self._interval = 60 / requests_per_minute if requests_per_minute else 0.0
+        self._next = 0.0
+        self._turn = threading.Lock()
+        self._max = max_concurrent
+        # Plain and async verbs run on loops of their own, and a semaphore belongs to one.
+        self._running: RunVar[anyio.Semaphore] = RunVar(f"ctxeng pace {id(self)}")
+        self.name = generator.name
+
+    @property
+    def counter(self) -> TokenCounter:
+        return self._generator.counter
+
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[Delta]:
+        async with self._semaphore():
+            await anyio.sleep(self._wait())
+            async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    def _semaphore(self) -> anyio.Semaphore:
+        found = self._running.get(None)
+        if found is None:
+            found = anyio.Semaphore(self._max)
+            self._running.set(found)
+        return found
+
+    def _wait(self) -> float:
+        """Seconds until this call's turn."""
+        with self._turn:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._interval
+        return turn - now
+
+
+class Ledger(Protocol):
+    """What was spent, by day (UTC, ``2026-01-31``)."""
+
+    def reserve_spend(self, day: str, amount: float, limit: float | None) -> bool:
+        """Put ``amount`` aside, unless the day's sum would go over ``limit``."""
+        ...
+
+    def settle_spend(self, day: str, difference: float) -> None:
+        """Correct what was put aside by what it has cost more (or, negative, less)."""
+        ...
+
+
+class ProcessLedger:
+    """Forgets with the process: for a model without a workspace."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, float] = {}
+        self._turn = threading.Lock()
+
+    def reserve_spend(self, day: str, amount: float, limit: float | None) -> bool:
+        with self._turn:
+            sum_ = self._spent.get(day, 0.0) + amount
+            if limit is not None and sum_ > limit:
+                return False
+            self._spent[day] = sum_
+            return True
+
+    def settle_spend(self, day: str, difference: float) -> None:
+        with self._turn:
+            self._spent[day] = self._spent.get(day, 0.0) + difference
+
+
+class Priced:
+    """Says what each reply cost, and makes no call that could go over a spend limit.
+
+    Before a call the most that it can cost is put aside: the prompt by the model's own count and
+    ``max_tokens`` of reply. Concurrent calls can therefore not go over a limit together.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        prices: PriceSettings,
+        *,
+        limits: GenerationSettings,
+        ledger: Ledger,
+    ) -> None:
+        self._generator = generator
+        self._prices = prices
+        self._limits = limits
+        self._ledger = ledger
+        self._session = ProcessLedger()
+        self.name = generator.name
+
+    @property
+    def counter(self) -> TokenCounter:
+        return self._generator.counter
+
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[Delta]:
+        prompt = sum(self.counter.count(message.text) for message in messages)
+        reserved = cost_of(
+            Usage(prompt_tokens=prompt, completion_tokens=options.max_tokens), self._prices
+        )
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        await anyio.to_thread.run_sync(self._reserve, day, reserved)
+        cost = 0.0  # a call that fails before anything has come costs nothing
+        try:
+            async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
+                async for delta in deltas:
+                    if delta.usage is None:
+                        cost = reserved  # what is cut off may have cost as much
+                        yield delta
+                    else:
+                        cost = cost_of(delta.usage, self._prices)
+                        usage = delta.usage.model_copy(update={"cost": cost})
+                        yield replace(delta, usage=usage)
+        finally:
+            self._session.settle_spend("", cost - reserved)
+            self._ledger.settle_spend(day, cost - reserved)
+
+    def _reserve(self, day: str, amount: float) -> None:
+        limits = self._limits
+        if limits.spend_per_call is not None and amount > limits.spend_per_call:
+            raise self._over("call", amount, limits.spend_per_call)
+        if not self._session.reserve_spend("", amount, limits.spend_per_session):
+            raise self._over("session", amount, limits.spend_per_session)
+        if not self._ledger.reserve_spend(day, amount, limits.spend_per_day):
+            self._session.settle_spend("", -amount)
+            raise self._over("day", amount, limits.spend_per_day)
+
+    def _over(self, what: str, amount: float, limit: float | None) -> BackendError:
+        return BackendError(
+            f"{self.name}: not called: it could cost {amount:.4f}, and the limit for a {what} is "
+            f"{limit}. Raise generation.spend_per_{what}, or lower max_tokens or the budget.",
+            kind="budget",
+        )
+
+
+def cost_of(usage: Usage, prices: PriceSettings) -> float:
+    """Money that a reply took."""
+    cached = prices.prompt if prices.cached is None else prices.cached
+    fresh = usage.prompt_tokens - usage.cached_tokens
+    return (
+        fresh * prices.prompt
+        + usage.cached_tokens * cached
+        + usage.completion_tokens * prices.completion
+    ) / MILLION

@@ -1,0 +1,185 @@
+"""Pace and price."""
+
+import threading
+import time
+
+import anyio
+import pytest
+
+from ctxeng.errors import BackendError
+from ctxeng.generation.limits import Paced, Priced, ProcessLedger, cost_of
+from ctxeng.generation.reply import collect
+from ctxeng.settings import GenerationSettings, PriceSettings
+from ctxeng.store import open_store
+from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
+from tests.generation.scripted import Scripted
+
+HELLO = [Message(role="user", content="hello")]
+PRICES = PriceSettings(prompt=1_000_000, completion=2_000_000)  # 1 and 2 for each token
+SHORT = GenerationOptions(max_tokens=30)
+
+
+async def reply(generator, options=SHORT):
+    return await collect(generator.stream(HELLO, options), options, model="scripted")
+
+
+def test_no_more_replies_run_at_once_than_allowed():
+    inner = Scripted(["a", "b"], pause=0.005)
+    paced = Paced(inner, max_concurrent=3)
+
+    async def many():
+        async with anyio.create_task_group() as group:
+            for _ in range(12):
+                group.start_soon(reply, paced)
+
+    anyio.run(many)
+    assert len(inner.calls) == 12
+    assert inner.most == 3
+
+
+def test_each_loop_has_its_own_places():
+    """A semaphore of one loop must not be waited for on another."""
+    paced = Paced(Scripted(["a"], pause=0.002), max_concurrent=1)
+    done = []
+
+    def on_a_loop():
+        done.append(anyio.run(reply, paced).text)
+
+    threads = [threading.Thread(target=on_a_loop) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert done == ["a"] * 4
+
+
+def test_calls_begin_no_faster_than_allowed():
+    paced = Paced(Scripted(["a"]), max_concurrent=10, requests_per_minute=1_200)
+
+    async def many():
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(reply, paced)
+
+    began = time.monotonic()
+    anyio.run(many)
+    assert time.monotonic() - began >= 4 * 60 / 1_200
+
+
+def test_leaving_a_stream_early_stops_the_work_and_frees_the_place():
+    inner = Scripted(["a", "b", "c"])
+    paced = Paced(inner, max_concurrent=1)
+
+    async def leave():
+        stream = paced.stream(HELLO, SHORT)
+        assert (await anext(stream)).text == "a"
+        await stream.aclose()
+        assert inner.running == 0
+        with anyio.fail_after(5):
+            return await reply(paced)
+
+    assert anyio.run(leave).text == "abc"
+
+
+def test_a_cost_is_prompt_cached_and_completion_at_their_prices():
+    usage = Usage(prompt_tokens=1_000, cached_tokens=400, completion_tokens=100)
+    assert cost_of(usage, PriceSettings(prompt=2, cached=0.5, completion=10)) == pytest.approx(
+        (600 * 2 + 400 * 0.5 + 100 * 10) / 1_000_000
+    )
+    assert cost_of(usage, PriceSettings(prompt=2, completion=10)) == pytest.approx(0.003)
+
+
+def priced(inner, ledger=None, **limits):
+    return Priced(
+        inner, PRICES, limits=GenerationSettings(**limits), ledger=ledger or ProcessLedger()
+    )
+
+
+def test_a_reply_says_what_it_cost():
+    assert anyio.run(reply, priced(Scripted(["a"]))).usage.cost == 10 + 2 * 20
+
+
+@pytest.mark.parametrize("limit", ["spend_per_call", "spend_per_session", "spend_per_day"])
+def test_a_call_that_could_go_over_a_limit_is_not_made(limit):
+    inner = Scripted(["a"])
+    model = priced(inner, **{limit: 59})  # the prompt has a token or more, 30 of reply cost 60
+    with pytest.raises(BackendError, match=limit) as caught:
+        anyio.run(reply, model)
+    assert caught.value.kind == "budget"
+    assert not inner.calls
+
+
+def test_what_was_put_aside_and_not_spent_is_free_again():
+    inner = Scripted(["a"], usage=Usage(prompt_tokens=1, completion_tokens=1))  # costs 3
+    model = priced(inner, spend_per_session=70, spend_per_day=70)
+    for _ in range(2):
+        anyio.run(reply, model)
+    with pytest.raises(BackendError):  # 6 spent, 61 or more could follow, so 70 holds; 76 would not
+        anyio.run(reply, priced(inner, model._ledger, spend_per_day=66))
+
+
+def test_a_call_that_fails_before_anything_has_come_costs_nothing():
+    ledger = ProcessLedger()
+    model = priced(Scripted(BackendError("no such key", kind="auth"), ["a"]), ledger)
+    with pytest.raises(BackendError, match="no such key"):
+        anyio.run(reply, model)
+    assert sum(ledger._spent.values()) == 0
+
+
+def test_a_reply_that_is_cut_off_counts_as_much_as_it_could_have_cost():
+    ledger = ProcessLedger()
+    model = priced(Scripted(["a", "b"]), ledger)
+
+    async def leave():
+        stream = model.stream(HELLO, SHORT)
+        await anext(stream)
+        await stream.aclose()
+
+    anyio.run(leave)
+    assert sum(ledger._spent.values()) >= 60
+
+
+def test_concurrent_calls_do_not_go_over_a_limit_together():
+    inner = Scripted(["a"], pause=0.005)
+    model = priced(inner, spend_per_session=150)
+    refused = []
+
+    async def one():
+        try:
+            await reply(model)
+        except BackendError:
+            refused.append(1)
+
+    async def many():
+        async with anyio.create_task_group() as group:
+            for _ in range(6):
+                group.start_soon(one)
+
+    anyio.run(many)
+    assert inner.most == 2
+    assert refused
+
+
+def test_a_day_is_counted_in_the_workspace_for_all_processes(tmp_path):
+    first, second = open_store(tmp_path), open_store(tmp_path)
+    try:
+        assert first.replies.reserve_spend("2026-01-31", 6.0, 10.0)
+        assert not second.replies.reserve_spend("2026-01-31", 6.0, 10.0)
+        first.replies.settle_spend("2026-01-31", -4.0)
+        assert second.replies.spent("2026-01-31") == 2.0
+        assert second.replies.reserve_spend("2026-01-31", 6.0, 10.0)
+        assert second.replies.reserve_spend("2026-02-01", 6.0, 10.0)
+        assert first.replies.spent("2026-01-30") == 0.0
+    finally:
+        first.close()
+        second.close()
+
+
+def test_options_that_are_not_given_are_the_default():
+    inner = Scripted(["a"])
+
+    async def run():
+        return [delta async for delta in Paced(inner, max_concurrent=1).stream(HELLO)]
+
+    assert anyio.run(run)[-1].stop == "stop"
+    assert inner.calls[0][1] == DEFAULT_OPTIONS
