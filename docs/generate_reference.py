@@ -181,22 +181,33 @@ def _settings() -> Iterator[str]:
     yield f"## Settings\n\n{_doc(settings)}"
     yield '```toml\n# ctxeng.toml\n[embedding]\nmodel = "static"\n\n[context]\nbudget = 1500\n```'
     for room, field in settings.Settings.model_fields.items():
-        model = field.annotation
-        assert inspect.isclass(model)
-        yield f"### [{room}]"
-        notes = _attribute_docs(model)
-        rows = ["| setting | environment | type | default | |", "|---|---|---|---|---|"]
-        for name, one in model.model_fields.items():
-            kind = _kind(model, name)
-            cells = (
-                f"`{room}.{name}`",
-                f"`CTXENG_{room.upper()}__{name.upper()}`",
-                f"`{_cell(kind)}`",
-                _default(one),
-                _cell(notes.get(name, "")),
-            )
-            rows.append(f"| {' | '.join(cells)} |")
-        yield "\n".join(rows)
+        if inspect.isclass(field.annotation):
+            yield f"### [{room}]"
+            yield _setting_rows(room, field.annotation, variables=True)
+    yield f"### [models.NAME]\n\n{_doc(settings.ModelSettings)}"
+    yield _setting_rows("models.NAME", settings.ModelSettings, variables=False)
+    for name, part in (("timeout", settings.TimeoutSettings), ("prices", settings.PriceSettings)):
+        yield f"{_doc(part)}"
+        yield _setting_rows(f"models.NAME.{name}", part, variables=False)
+
+
+def _setting_rows(room: str, model: type[BaseModel], *, variables: bool) -> str:
+    notes = _attribute_docs(model)
+    rows = (
+        ["| setting | environment | type | default | |", "|---|---|---|---|---|"]
+        if variables
+        else ["| setting | type | default | |", "|---|---|---|---|"]
+    )
+    for name, one in model.model_fields.items():
+        cells = [
+            f"`{room}.{name}`",
+            *([f"`CTXENG_{room.upper()}__{name.upper()}`"] if variables else []),
+            f"`{_cell(_kind(model, name))}`",
+            _default(one),
+            _cell(notes.get(name, "")),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 # -- Errors and contracts

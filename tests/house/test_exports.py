@@ -10,7 +10,7 @@ import typer
 import ctxeng
 from ctxeng import errors
 from ctxeng.cli.app import app
-from ctxeng.settings import Settings
+from ctxeng.settings import ModelSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -57,5 +57,6 @@ def test_names_commands_options_settings_and_errors_are_documented():
             assert option.help, f"ctxeng {name}: {option.name} has no help"
             assert all(o in section for o in option.opts if o.startswith("-"))
     for room, field in Settings.model_fields.items():
-        for name in field.annotation.model_fields:
-            assert f"`{room}.{name}`" in text
+        model = ModelSettings if room == "models" else field.annotation
+        for name in model.model_fields:
+            assert f"`{room}{'.NAME' if room == 'models' else ''}.{name}`" in text
