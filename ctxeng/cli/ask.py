@@ -14,16 +14,18 @@ from ctxeng.cli.options import (
     Budget,
     Config,
     Filters,
+    WaitForWriter,
     Workspace,
     note_what_is_missing,
     open_engine,
+    open_to_read,
     parse_filters,
 )
 from ctxeng.cli.search import QueryText
 
 if TYPE_CHECKING:
     from ctxeng.engine import Engine
-    from ctxeng.types import Answer
+    from ctxeng.types import Answer, Citation, Source
 
 QUOTE = 200
 """Characters shown of a quoted place."""
@@ -44,6 +46,7 @@ def ask(
     wait: Annotated[
         bool, typer.Option("--wait", help="With --path: wait for the slower vectors too.")
     ] = False,
+    wait_for_writer: WaitForWriter = False,
     budget: Budget = None,
     filter: Filters = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
@@ -61,7 +64,11 @@ def ask(
       ctxeng ask 'Who approves travel?' --json
     """
     wanted = parse_filters(filter)
-    with open_engine(workspace, config, create=bool(path)) as engine:
+    with (
+        open_engine(workspace, config, create=True, wait_for_writer=wait_for_writer)
+        if path
+        else open_to_read(workspace, config)
+    ) as engine:
         failed = _index(engine, path, wait=wait) if path else False
         if as_json:
             answer = engine.ask(query, budget=budget, filter=wanted)
@@ -97,5 +104,22 @@ def _print_sources(answer: Answer) -> None:
     if answer.citations:
         output.say()
     for citation in answer.citations:
-        output.say(f"[{citation.number}] {output.place(citation.source.location)}", style="bold")
-        output.say(f"    {output.one_line(citation.quote, QUOTE)}")
+        for place in _places(answer, citation):
+            output.say(f"[{citation.number}] {output.place(place.location)}", style="bold")
+            start = place.span.start - citation.source.span.start
+            quote = citation.quote[start : start + len(place.span)]
+            output.say(f"    {output.one_line(quote, QUOTE)}")
+
+
+def _places(answer: Answer, citation: Citation) -> list[Source]:
+    """Where in the cited source each sentence of the answer stands; the citation spans them all."""
+    whole = citation.source
+    places = {
+        (source.span.start, source.span.end): source
+        for claim in answer.claims
+        for source in claim.sources
+        if source.document_id == whole.document_id
+        and whole.span.start <= source.span.start
+        and source.span.end <= whole.span.end
+    }
+    return [places[span] for span in sorted(places)]

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctxeng.cli import output
-from ctxeng.cli.options import DEFAULT_WORKSPACE, AsJson, Config, Workspace, open_engine
+from ctxeng.cli.options import (
+    DEFAULT_WORKSPACE,
+    AsJson,
+    Config,
+    WaitForWriter,
+    Workspace,
+    open_engine,
+)
 from ctxeng.errors import ConfigError
 
 if TYPE_CHECKING:
     from ctxeng.engine import Engine
-    from ctxeng.types import IndexReport
+    from ctxeng.types import Failure, IndexReport
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH…", exists=True, help="Files and folders.")
@@ -43,6 +50,7 @@ def index(
     fast: Annotated[
         bool, typer.Option("--fast", help="Stop when all is searchable; no slower vectors.")
     ] = False,
+    wait_for_writer: WaitForWriter = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
     config: Config = None,
     as_json: AsJson = False,
@@ -63,7 +71,7 @@ def index(
     """
     if watch and as_json:
         raise ConfigError("--watch never ends, so it has no one JSON value: leave --json out.")
-    with open_engine(workspace, config, create=True) as engine:
+    with open_engine(workspace, config, create=True, wait_for_writer=wait_for_writer) as engine:
         bars = output.Bars(lambda: engine.status().vectors)
         with _continued_next_time(), bars:
             report = engine.index(
@@ -73,7 +81,7 @@ def index(
             _print_report(report)
             output.note(f"Searchable now: {engine.status().chunks} chunks.")
         if watch:
-            _follow(engine, paths, include or (), exclude or (), fast=fast)
+            _follow(engine, paths, include or (), exclude or (), report.failed, fast=fast)
         with _continued_next_time(), bars:
             engine.wait_vectors()
         if as_json:
@@ -100,18 +108,23 @@ def _follow(
     paths: Sequence[Path],
     include: Sequence[str],
     exclude: Sequence[str],
+    known: Sequence[Failure],
     *,
     fast: bool,
 ) -> None:
+    """Report each run that changed something; a file that cannot be read is told once."""
     import anyio
 
     from ctxeng.engine.watch import watch
 
     async def follow() -> None:
+        told = set(known)
         reports = watch(engine, paths, include=include, exclude=exclude, fast=fast)
         async for report in reports:
-            if report.added or report.changed or report.renamed or report.removed:
-                _print_report(report)
+            new = tuple(failure for failure in report.failed if failure not in told)
+            told.update(new)
+            if new or report.added or report.changed or report.renamed or report.removed:
+                _print_report(report.model_copy(update={"failed": new}))
 
     output.note("Following; Ctrl-C ends it.")
     anyio.run(follow)
@@ -130,11 +143,15 @@ def remove(
     targets: Annotated[
         list[str], typer.Argument(metavar="TARGET…", help="Files, folders or document ids.")
     ],
+    wait_for_writer: WaitForWriter = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
-    """Remove files, folders or documents from the workspace; nothing on the disk is touched.
+    """Remove files, folders or documents from the workspace.
+
+    Nothing on the disk is touched. What still lies in an indexed folder comes back with the next
+    run of index.
 
     For example:
 
@@ -142,7 +159,7 @@ def remove(
 
       ctxeng remove handbook
     """
-    with open_engine(workspace, config) as engine:
+    with open_engine(workspace, config, wait_for_writer=wait_for_writer) as engine:
         removed = engine.remove(*targets)
     if as_json:
         output.emit({"removed": removed})
@@ -154,11 +171,14 @@ def remove(
 
 
 def reindex(
+    wait_for_writer: WaitForWriter = False,
     workspace: Workspace = DEFAULT_WORKSPACE,
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
-    """Cut and index everything again, with the present settings; no file is read.
+    """Cut and index everything again, with the present settings.
+
+    No file is read, and vectors that still fit are kept.
 
     For example:
 
@@ -166,7 +186,7 @@ def reindex(
 
       ctxeng reindex --config other.toml
     """
-    with open_engine(workspace, config, check=False) as engine:
+    with open_engine(workspace, config, check=False, wait_for_writer=wait_for_writer) as engine:
         bars = output.Bars(lambda: engine.status().vectors)
         with _continued_next_time(), bars:
             report = engine.reindex(on_progress=bars)

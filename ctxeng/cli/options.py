@@ -16,16 +16,27 @@ if TYPE_CHECKING:
 
 Workspace = Annotated[
     Path,
-    typer.Option("--workspace", metavar="DIR", help="Folder that holds the indexed content."),
+    typer.Option(
+        "--workspace",
+        metavar="DIR",
+        file_okay=False,
+        help="Folder that holds the indexed content.",
+    ),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE",
+        exists=True,
+        dir_okay=False,
         help="Settings; by default ctxeng.toml, looked for from the working folder upwards.",
         show_default=False,
     ),
+]
+WaitForWriter = Annotated[
+    bool,
+    typer.Option("--wait-for-writer", help="Wait while another process writes the workspace."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 Budget = Annotated[
@@ -42,7 +53,8 @@ Filters = Annotated[
     typer.Option(
         "--filter",
         metavar="KEY=VALUE",
-        help="Only where a field is this: uri, title, media_type, document_id or a metadata key. "
+        help="Only where a field is this: uri (a file's path), title, media_type, document_id or a "
+        "metadata key. "
         "May be given again: other keys must match too, the same key again is an alternative.",
         show_default=False,
     ),
@@ -51,9 +63,14 @@ DEFAULT_WORKSPACE = Path(".ctxeng")
 
 
 def open_engine(
-    workspace: Path, config: Path | None, *, create: bool = False, check: bool = True
+    workspace: Path,
+    config: Path | None,
+    *,
+    create: bool = False,
+    check: bool = True,
+    wait_for_writer: bool = False,
 ) -> Engine:
-    """The workspace's engine.
+    """The workspace's engine, to write.
 
     Raises:
         WorkspaceError: there is none and ``create`` is not set, or it cannot be opened.
@@ -64,7 +81,35 @@ def open_engine(
     from ctxeng.engine import Engine
     from ctxeng.settings import load_settings
 
-    return Engine.open(workspace, settings=load_settings(config), check=check)
+    return Engine.open(
+        workspace,
+        settings=load_settings(config),
+        check=check,
+        wait_for_writer=wait_for_writer,
+    )
+
+
+def open_to_read(workspace: Path, config: Path | None) -> Engine:
+    """The workspace's engine; read-only where it cannot be written (permissions, a full disk).
+
+    Raises:
+        WorkspaceError: there is none, or it cannot be opened.
+        ConfigError: the settings are wrong.
+    """
+    try:
+        return open_engine(workspace, config)
+    except WorkspaceError as error:
+        if not has_workspace(workspace):
+            raise
+        from ctxeng.engine import Engine
+        from ctxeng.settings import load_settings
+
+        try:
+            engine = Engine.open(workspace, settings=load_settings(config), read_only=True)
+        except WorkspaceError:
+            raise error from None
+        output.note(f"{error} Reading only.")
+        return engine
 
 
 def require_workspace(workspace: Path) -> None:
@@ -89,6 +134,8 @@ def has_workspace(workspace: Path) -> bool:
 def parse_filters(filters: Sequence[str] | None) -> dict[str, list[str]]:
     """``["year=2024", "year=2025"]`` → ``{"year": ["2024", "2025"]}``.
 
+    The uri of a file is its whole path; here it may be written as from the working folder.
+
     Raises:
         ConfigError: one of them has no ``=`` or no key.
     """
@@ -97,6 +144,8 @@ def parse_filters(filters: Sequence[str] | None) -> dict[str, list[str]]:
         key, equals, value = filter.partition("=")
         if not key or not equals:
             raise ConfigError(f"--filter {filter!r}: write it as KEY=VALUE, such as uri=notes.md.")
+        if key == "uri" and Path(value).exists():
+            value = Path(value).resolve().as_posix()
         wanted.setdefault(key, []).append(value)
     return wanted
 

@@ -36,6 +36,10 @@ DIRECTION_OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """They make a line read otherwise than it is written."""
 WIDE = 160
 """Columns where the output is not a terminal: tables in files are not squeezed into 80."""
+PLAIN_STAGES = frozenset({"files", "documents", "dense index"})
+"""Their bars carry their own name; all others show the vectors of a model."""
+NARROW = 120
+"""Columns below which tables show the last step of a path."""
 STATUS_SECONDS = 1.0
 """Least time between two looks at how far the vectors are."""
 
@@ -78,6 +82,13 @@ def place(location: str) -> str:
     return printable(location.removeprefix(here)).replace("\n", " ")
 
 
+def short_place(location: str) -> str:
+    """For a cell of a table: the file's name alone where the terminal is too narrow for more."""
+    whole = place(location)
+    folder, slash, name = whole.rpartition("/")
+    return f"…/{name}" if slash and folder and console().width < NARROW else whole
+
+
 def emit(value: JsonValue) -> None:
     """The one JSON value on standard output. ASCII, so that no terminal or locale alters it."""
     sys.stdout.write(json.dumps(value) + "\n")
@@ -101,6 +112,13 @@ def write(text: str) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
     sys.stdout.flush()
+
+
+def end_line() -> None:
+    """End the line that ``write`` left open, where a person reads it."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -197,7 +215,7 @@ class Bars:
         self._looked = time.monotonic()
 
     def _show(self, stage: str, done: int, total: int | None) -> None:
-        label = printable(stage if stage in {"files", "documents"} else f"vectors {stage}")
+        label = printable(stage if stage in PLAIN_STAGES else f"vectors {stage}")
         if stage not in self._tasks:
             self._tasks[stage] = self._display.add_task(label, total=total)
         self._display.update(self._tasks[stage], completed=done, total=total)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,20 +18,21 @@ from ctxeng.cli.options import (
     Filters,
     Workspace,
     note_what_is_missing,
-    open_engine,
+    open_to_read,
     parse_filters,
 )
 
 if TYPE_CHECKING:
-    from ctxeng.types import Hit
+    from pydantic import JsonValue
+
+    from ctxeng.types import Hit, TextFormat
 
 QueryText = Annotated[str, typer.Argument(metavar="QUERY", help="A question or some words.")]
 EXCERPT = 240
 """Characters shown of a hit."""
-LEAD = 80
-"""Characters before the best place among which an excerpt may begin."""
+LEAD = 100
+"""Characters by which an excerpt may begin before the best place, to begin with its sentence."""
 WORD = re.compile(r"\S+")
-BORDERS = ("\n", ". ", "? ", "! ", "。")
 
 
 def search(
@@ -51,6 +53,8 @@ def search(
 ) -> int:
     """Find the passages that fit a query best.
 
+    There is no query syntax: every character of the query is text.
+
     For example:
 
       ctxeng search 'parental leave'
@@ -59,7 +63,7 @@ def search(
 
       ctxeng search holidays --filter media_type=application/pdf --json
     """
-    with open_engine(workspace, config) as engine:
+    with open_to_read(workspace, config) as engine:
         hits = engine.search(query, limit=limit, filter=parse_filters(filter), mode=mode)
         if mode != "lexical":
             note_what_is_missing(engine)
@@ -69,6 +73,8 @@ def search(
         return output.OK
     if not hits:
         output.say("Nothing found.")
+        if filter:
+            output.note("Only what fits --filter was searched; a hit's --json shows its fields.")
     for rank, hit in enumerate(hits, start=1):
         _print_hit(rank, hit, query)
     if explain and hits:
@@ -79,30 +85,37 @@ def search(
 def _print_hit(rank: int, hit: Hit, query: str) -> None:
     where = f"{output.place(hit.location)}  [{hit.start}, {hit.end})"
     output.say(f"{rank:>2}  {where}  {hit.score:.3f}", style="bold")
-    output.say(f"    {excerpt(hit.text, query)}")
+    trail = [step for step in hit.heading_path if step != PurePosixPath(hit.uri).name]
+    if trail:
+        output.say(f"    {output.one_line(' > '.join(trail), EXCERPT)}", style="cyan")
+    output.say(f"    {excerpt(hit.text, query, hit.format)}")
 
 
-def excerpt(text: str, query: str) -> str:
+def excerpt(text: str, query: str, text_format: TextFormat = "plain") -> str:
     """At most ``EXCERPT`` characters of the text, from where most of the query's terms stand
-    together; from the start of that line or sentence where it is near.
+    together; from the start of that sentence, row or line of code where it is near. Headings are
+    left out: a hit shows them apart.
     """
+    from ctxeng.text.quotable import quotes
     from ctxeng.text.terms import terms
 
+    lines: TextFormat = "table" if text_format == "code" else text_format
+    units = [quote.span for quote in quotes(text, lines) if not quote.is_heading]
     wanted = set(terms(query))
-    words = [(word.start(), wanted.intersection(terms(word[0]))) for word in WORD.finditer(text)]
-    found = [(start, held) for start, held in words if held]
+    words = [word for unit in units for word in WORD.finditer(text, unit.start, unit.end)]
+    held = {word.start(): wanted.intersection(terms(word[0])) for word in words}
+    found = [start for start in held if held[start]]
     if not found:
-        return output.one_line(text, EXCERPT)
+        return output.one_line(text[units[0].start if units else 0 :], EXCERPT)
 
     def held_from(first: int) -> int:
-        near = [held for start, held in found if first <= start < first + EXCERPT - LEAD]
+        near = [held[start] for start in found if first <= start < first + EXCERPT - LEAD]
         return len(set().union(*near))
 
-    best = max((start for start, _ in found), key=held_from)
-    border = max(text.rfind(mark, max(0, best - LEAD), best) + len(mark) for mark in BORDERS)
-    if border > best - LEAD or best <= LEAD:
-        return output.one_line(text[max(0, border) if border > best - LEAD else 0 :], EXCERPT)
-    return output.one_line("…" + text[best:], EXCERPT)
+    best = max(found, key=held_from)
+    start = next(unit.start for unit in units if unit.start <= best < unit.end)
+    cut = best - start > LEAD
+    return output.one_line("…" + text[best:] if cut else text[start:], EXCERPT)
 
 
 def _print_stages(hits: Sequence[Hit]) -> None:
@@ -111,7 +124,7 @@ def _print_stages(hits: Sequence[Hit]) -> None:
     output.table(
         ["#", "where", *stages],
         [
-            [rank, output.place(hit.location), *(hit.stages.get(stage) for stage in stages)]
+            [rank, output.short_place(hit.location), *(hit.stages.get(stage) for stage in stages)]
             for rank, hit in enumerate(hits, start=1)
         ],
     )
@@ -132,6 +145,8 @@ def context(
 ) -> int:
     """Print the prompt that a model would get for a query, byte for byte.
 
+    It never has more tokens than the budget.
+
     For example:
 
       ctxeng context 'How long is parental leave?' --budget 800
@@ -140,23 +155,32 @@ def context(
     """
     from ctxeng.context.manifest import manifest as rows_of
 
-    with open_engine(workspace, config) as engine:
+    with open_to_read(workspace, config) as engine:
         built = engine.context(query, budget=budget, filter=parse_filters(filter))
         note_what_is_missing(engine)
     if as_json:
         value = {**built.model_dump(mode="json"), "text": built.text}
         output.emit({**value, "manifest": list(rows_of(built))} if manifest else value)
     elif manifest:
-        rows = rows_of(built)
-        names = ["kept", "number", "section", "source", "start", "end", "tokens", "score", "reason"]
-        output.table(names, [[_shown(name, row[name]) for name in names] for row in rows])
-        output.say(f"{built.tokens} of {built.budget} tokens ({built.tokenizer})")
+        output.table(
+            ["kept", "#", "what", "span", "tokens", "score", "reason"],
+            [_manifest_row(row) for row in rows_of(built)],
+        )
+        output.say(f"{built.tokens} of {built.budget} tokens, counted by {built.tokenizer}")
     else:
         output.write(built.render())
+        output.end_line()
     return output.OK
 
 
-def _shown(name: str, value: object) -> object:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return output.place(str(value)) if name == "source" else value
+def _manifest_row(row: Mapping[str, JsonValue]) -> list[object]:
+    source, start, end = row["source"], row["start"], row["end"]
+    return [
+        "yes" if row["kept"] else "no",
+        row["number"],
+        output.short_place(str(source)) if source else row["section"],
+        f"[{start}, {end})" if source else "",
+        row["tokens"],
+        row["score"],
+        row["reason"],
+    ]

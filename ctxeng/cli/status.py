@@ -12,7 +12,7 @@ from ctxeng.cli.options import (
     Config,
     Workspace,
     has_workspace,
-    open_engine,
+    open_to_read,
 )
 
 if TYPE_CHECKING:
@@ -26,20 +26,22 @@ def status(
 ) -> int:
     """Say what is in the workspace and how far its vectors are.
 
+    Also beside a process that is writing it.
+
     For example:
 
       ctxeng status
 
       ctxeng status --workspace elsewhere --json
     """
-    with open_engine(workspace, config) as engine:
+    with open_to_read(workspace, config) as engine:
         found = engine.status()
     if as_json:
         output.emit(found.model_dump(mode="json"))
         return output.OK
     rows: list[tuple[str, object]] = [
         ("workspace", found.workspace),
-        ("sources", f"{found.sources} ({found.failed} could not be read)"),
+        ("sources", f"{found.sources}{_failures(found.failed)}"),
         ("documents", found.documents),
         ("chunks", found.chunks),
         *(
@@ -50,10 +52,18 @@ def status(
             for tier in found.vectors
         ),
         ("dense search", found.dense),
-        ("lexical index", f"{found.changes_behind} changes behind"),
+        ("lexical index", _up_to_date(found.changes_behind)),
     ]
     output.table(["", ""], rows)
     return output.OK
+
+
+def _failures(count: int) -> str:
+    return f", of which {count} could not be read: `ctxeng index` says why" if count else ""
+
+
+def _up_to_date(changes_behind: int) -> str:
+    return f"{changes_behind} changes behind" if changes_behind else "up to date"
 
 
 def doctor(
@@ -95,7 +105,7 @@ def _examine(workspace: Path, config: Path | None) -> list[Check]:
     if not has_workspace(workspace):
         return [*examine_installation(settings), absent]
     try:
-        with open_engine(workspace, config) as engine:
+        with open_to_read(workspace, config) as engine:
             return engine.doctor()
     except WorkspaceError as error:
         broken = Check(name="workspace", ok=False, found=str(error))

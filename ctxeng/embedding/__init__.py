@@ -48,16 +48,22 @@ def open_embedders(settings: EmbeddingSettings) -> list[Embedder]:
 
 
 def embedding_checks(settings: EmbeddingSettings) -> list[Check]:
-    """What ``doctor`` says of the packaged embedders and of the one that is configured."""
+    """What ``doctor`` says of the packaged embedders and of the one that is configured.
+
+    One that is missing is bad news only where the settings ask for it.
+    """
+    asked = {"auto": "static vectors", "static": "static vectors", "minilm": "MiniLM"}
     checks = []
     for label, embedder in (("static vectors", StaticEmbedder()), ("MiniLM", MiniLMEmbedder())):
         missing = missing_packages(embedder)
+        needed = asked.get(settings.model) == label
+        advice = "Run" if needed else "If you want it:"
         checks.append(
             Check(
                 name=label,
-                ok=not missing,
+                ok=not (missing and needed),
                 found=f"missing: {', '.join(missing)}" if missing else embedder.name,
-                advice="Run `pip install 'ctxeng[local]'`." if missing else "",
+                advice=f"{advice} `pip install 'ctxeng[local]'`." if missing else "",
             )
         )
     if settings.model not in {"auto", "static", "minilm", "none"}:

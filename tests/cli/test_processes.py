@@ -57,17 +57,47 @@ def test_a_locale_without_unicode_is_no_reason_to_die(start, place):
     assert "odd.md" in out
 
 
+def appears(path, text):
+    """The whole file at once: the watcher must not meet it half written."""
+    part = path.parent.parent / f"{path.name}.part"
+    part.write_text(text)
+    part.replace(path)
+
+
 def test_watch_follows_and_ctrl_c_ends_it(start, place):
     child = start(
         "index", "handbook", "--watch", "--fast", env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )
     assert child.stdout.readline().startswith("3 added")
     until(lambda: "Following" in child.stderr.readline(), "the watcher")
-    (place / "handbook" / "new.md").write_text("# New\n\nThe zebra is new here.\n")
+    appears(place / "handbook" / "new.md", "# New\n\nThe zebra is new here.\n")
     assert child.stdout.readline().startswith("1 added")
+    appears(place / "handbook" / "broken.pdf", "%PDF-1.7 nothing")
+    assert child.stdout.readline().startswith("handbook/broken.pdf: ")
+    assert "1 failed" in child.stdout.readline()
+    appears(place / "handbook" / "newer.md", "# Newer\n\nThe yak is newer.\n")
+    assert child.stdout.readline().startswith("1 added")  # the broken one is not told again
     child.send_signal(signal.SIGINT)
     finished(child)
     assert child.returncode == 130
+
+
+def test_a_second_writer_is_refused_at_once_or_waits_when_told_to(start, place):
+    from ctxeng.store import writer_lock
+
+    finished(start("index", "handbook"))
+    ask = ["ask", "How many weeks of parental leave are there?", "--path", "handbook"]
+    with writer_lock(place / ".ctxeng", wait=False):
+        waiting = start(*ask, "--wait-for-writer")
+        refused = start(*ask)
+        _, err = finished(refused)
+        assert refused.returncode == 2
+        assert f"process {os.getpid()} since" in err
+        assert "--wait-for-writer" in err
+        assert waiting.poll() is None
+    out, _ = finished(waiting)
+    assert waiting.returncode == 0
+    assert "20 weeks" in out
 
 
 def many_texts(folder, count):
@@ -148,3 +178,11 @@ def test_a_terminal_gets_bars_and_nothing_of_a_documents_control_codes(start, pl
         assert "grazes" in seen
         assert "\x1b]0;owned" not in seen
         assert "\x07" not in seen
+        assert seen.endswith("\n")
+
+
+def test_a_narrow_terminal_gets_names_that_fit(start, place):
+    finished(start("index", "handbook"))
+    seen = on_a_terminal(["search", "sabbatical", "--explain"], place)
+    assert "handbook/leave.md:1" in seen
+    assert "…/leave.md:1" in seen
