@@ -10,7 +10,7 @@ The rooms, in the one order in which they may import each other:
 
     types errors protocols settings    the words, the errors, the contracts, the settings
     text trace store                   terms, tokens · the recorder · the system of record
-    generation                         writes replies; the default one quotes
+    generation                         writes replies: quotes, local models, servers
     -- the way of a document
     embedding loading chunking         bytes → documents → chunks → vectors
     indexing                           BM25 and vectors, derived from the store and disposable
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ctxeng.chunking import chunk
     from ctxeng.engine import Engine
+    from ctxeng.engine.model import open_model
     from ctxeng.errors import (
         BackendError,
         BudgetError,
@@ -49,19 +50,25 @@ if TYPE_CHECKING:
         Claim,
         Context,
         Document,
+        GenerationOptions,
         Hit,
+        Image,
         IndexReport,
         Message,
         Query,
+        Reply,
         Scope,
         Segment,
         Source,
         Span,
+        Tool,
+        ToolCall,
     )
 
 _HOMES = {
     "chunk": "ctxeng.chunking",
     "Engine": "ctxeng.engine",
+    "open_model": "ctxeng.engine.model",
     "load": "ctxeng.loading",
     "Settings": "ctxeng.settings",
     "load_settings": "ctxeng.settings",
@@ -87,14 +94,19 @@ _HOMES = {
             "Claim",
             "Context",
             "Document",
+            "GenerationOptions",
             "Hit",
+            "Image",
             "IndexReport",
             "Message",
             "Query",
+            "Reply",
             "Scope",
             "Segment",
             "Source",
             "Span",
+            "Tool",
+            "ToolCall",
         ),
         "ctxeng.types",
     ),
@@ -127,20 +139,26 @@ __all__ = [
     "Document",
     "Engine",
     "EvaluationError",
+    "GenerationOptions",
     "Hit",
+    "Image",
     "IndexReport",
     "LoadError",
     "Message",
     "Query",
+    "Reply",
     "Scope",
     "Segment",
     "Settings",
     "Source",
     "Span",
+    "Tool",
+    "ToolCall",
     "ToolError",
     "WorkspaceBusyError",
     "WorkspaceError",
     "chunk",
     "load",
     "load_settings",
+    "open_model",
 ]

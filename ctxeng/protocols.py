@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from ctxeng.types import (
     DEFAULT_OPTIONS,
     Chunk,
+    Claim,
     Document,
     GenerationOptions,
     Hit,
     Message,
     Query,
     Scope,
+    Segment,
     StopReason,
     Strings,
     ToolCall,
@@ -346,6 +348,22 @@ class Generator(Protocol):
     ) -> AsyncIterator[Delta]: ...
 
 
+class Verifier(Protocol):
+    """Says, for every sentence of an answer, whether support for it is found in its segments.
+
+    Laws: the claims are the answer's sentences, in order; each names the segments that it was
+    looked for in, or none, and then its support is 0; support is in [0, 1]; a reply of a model that
+    cannot be used raises ``BackendError``, it is never a 0. No support found is all that a low
+    score says; a high one is no proof.
+    """
+
+    @property
+    def name(self) -> str: ...
+    async def verify(self, answer: str, segments: Sequence[Segment]) -> list[Claim]:
+        """``answer``: its text, with ``[1]`` markers."""
+        ...
+
+
 __all__ = [
     "Change",
     "Chunker",
@@ -370,4 +388,5 @@ __all__ = [
     "TextKind",
     "TokenCounter",
     "Vectors",
+    "Verifier",
 ]

@@ -119,6 +119,8 @@ class ModelSettings(Room):
     """None: of the packaged table, where the model is in it."""
     adapter: str = ""
     """Folder of a LoRA adapter (``transformers``)."""
+    fallback: str = ""
+    """Name of the model that is asked where this one fails before it has said anything."""
     profile: str = ""
     """Name of the vendor's profile; empty: by ``base_url``."""
     max_concurrent: int = Field(default=8, gt=0)

@@ -468,6 +468,9 @@ class Answer(Value):
     citations: Annotated[tuple[Citation, ...], BeforeValidator(_as_tuple)] = ()
     context: Context
     usage: Usage = Usage()
+    model: str = ""
+    error: str = ""
+    """Why the model broke off; the text is what had come until then."""
     trace_id: str = ""
 
 

@@ -153,7 +153,7 @@ def _commands() -> Iterator[str]:
         '`--json` standard output holds one JSON value, also when something fails: `{"error": …}`.'
     )
     group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in _each_command(group):
         yield f"### ctxeng {name}"
         about, _, examples = inspect.cleandoc(command.help).partition("For example:")
         yield about.strip()
@@ -168,6 +168,14 @@ def _commands() -> Iterator[str]:
             default = "" if option.default in (None, False) or option.required else option.default
             rows.append(f"| {label} | {_cell(option.help or '')} | {_plain(default)} |")
         yield "\n".join(rows)
+
+
+def _each_command(group: Any) -> Iterator[tuple[str, Any]]:
+    """Commands, and those of a group behind it."""
+    for name, command in group.commands.items():
+        yield name, command
+        for inner, one in getattr(command, "commands", {}).items():
+            yield f"{name} {inner}", one
 
 
 def _plain(default: object) -> str:

@@ -18,6 +18,7 @@ import tempfile
 import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -39,6 +40,12 @@ SYSTEMS = {
     "haystack": ("Haystack InMemoryBM25Retriever", "Haystack hybrid (DocumentJoiner)"),
 }
 """For each peer its lexical and its hybrid retriever."""
+LOADERS: Mapping[str, Sequence[str]] = {"markitdown": ("markitdown[all]",)}
+"""Peers that load files and retrieve nothing."""
+INDEXERS: Mapping[str, Sequence[str]] = {
+    "langchain_index": ("langchain-classic", "langchain-community", "langchain-chroma"),
+}
+"""Peers that follow a folder of files, run after run."""
 
 
 def folder() -> Path:
@@ -52,7 +59,12 @@ def python(peer: str) -> Path:
 
 
 def installed() -> list[str]:
-    return [peer for peer in PACKAGES if (folder() / peer / "installed.txt").is_file()]
+    """The retrieval peers that are there."""
+    return [peer for peer in PACKAGES if is_installed(peer)]
+
+
+def is_installed(peer: str) -> bool:
+    return (folder() / peer / "installed.txt").is_file()
 
 
 def install(peer: str) -> None:
@@ -62,7 +74,7 @@ def install(peer: str) -> None:
         return
     venv.create(folder() / peer, with_pip=True, clear=True)
     pip = [str(python(peer)), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", *PACKAGES[peer]], check=True)
+    subprocess.run([*pip, "install", "--quiet", *_packages(peer)], check=True)
     frozen = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True)
     done.write_text(frozen.stdout, "utf-8")
 
@@ -70,7 +82,31 @@ def install(peer: str) -> None:
 def versions(peer: str) -> str:
     """``name==version`` of the packages that were asked for."""
     frozen = (folder() / peer / "installed.txt").read_text("utf-8").splitlines()
-    return " ".join(line for line in frozen if line.partition("==")[0].lower() in PACKAGES[peer])
+    asked = {package.partition("[")[0] for package in _packages(peer)}
+    return " ".join(line for line in frozen if line.partition("==")[0].lower() in asked)
+
+
+def _packages(peer: str) -> Sequence[str]:
+    return {**PACKAGES, **LOADERS, **INDEXERS}[peer]
+
+
+def loaded(peer: str, files_folder: Path, files: Sequence[str], *, runs: int) -> list[list[Any]]:
+    """What a loading peer makes of the files, run by run: ``text``, ``error`` and ``seconds``."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        task = {"folder": str(files_folder), "files": list(files), "runs": runs}
+        (work / "task.json").write_text(json.dumps(task), "utf-8")
+        _run(peer, work)
+        found: list[list[Any]] = json.loads((work / "loaded.json").read_text("utf-8"))
+    return found
+
+
+def _run(peer: str, work: Path) -> None:
+    subprocess.run(
+        [python(peer), "-P", "-W", "ignore", HERE / f"with_{peer}.py", work],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def rankings(
@@ -102,11 +138,7 @@ def rankings(
             work = Path(name)
             (work / "task.json").write_text(handed_over, "utf-8")
             np.savez(work / "vectors.npz", corpus=vectors[0], queries=vectors[1])
-            subprocess.run(
-                [python(peer), "-P", "-W", "ignore", script, work],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            _run(peer, work)
             shutil.copy(work / "rankings.json", kept)
     found = json.loads(kept.read_text("utf-8"))
     return dict(zip(SYSTEMS[peer], (found["lexical"], found["hybrid"]), strict=True))

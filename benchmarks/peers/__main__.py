@@ -11,8 +11,8 @@ parser.formatter_class = argparse.RawDescriptionHelpFormatter
 parser.add_argument("command", choices=["install", "versions"])
 command = parser.parse_args().command
 if command == "install":
-    for peer in peers.PACKAGES:
+    for peer in (*peers.PACKAGES, *peers.LOADERS, *peers.INDEXERS):
         print(f"{peer}: {peers.folder() / peer}", flush=True)
         peers.install(peer)
-for peer in peers.installed():
+for peer in filter(peers.is_installed, (*peers.PACKAGES, *peers.LOADERS, *peers.INDEXERS)):
     print(f"{peer}: {peers.versions(peer)}")

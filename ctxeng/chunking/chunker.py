@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,11 +79,11 @@ class StructuredChunker:
     def _section(
         self, document: Document, part: Part, section: prose.Section, kind: TextFormat
     ) -> Iterator[_Cut]:
+        starts = [table.start for table, _ in section.tables]
         for span in self._pack(document.text, section.atoms):
-            header = next(
-                (head for table, head in section.tables if table.start < span.start < table.end),
-                "",
-            )
+            before = bisect_left(starts, span.start)  # tables that begin earlier
+            table, header = section.tables[before - 1] if before else (span, "")
+            header = header if span.start < table.end else ""
             yield _Cut(span, kind, section.heading_path, header, part=part.label)
 
     def _table(
@@ -96,18 +97,20 @@ class StructuredChunker:
     def _code(self, document: Document, part: Part) -> Iterator[_Cut]:
         language = part.language or document.language
         found = code.cut(document.text, part.span, language, high=self._settings.max_words)
+        starts = [d.span.start for d in found.definitions]
+        around: list[code.Definition] = []
+        before = 0
         for span in self._pack(document.text, found.atoms):
-            inside = [d for d in found.definitions if span.start <= d.span.start < span.end]
-            around = [
-                d.name
-                for d in found.definitions
-                if d.encloses and d.span.start < span.start < d.span.end
-            ]
+            first = bisect_left(starts, span.start)
+            earlier = (d for d in found.definitions[before:first] if d.encloses)
+            around = [d for d in (*around, *earlier) if d.span.end > span.start]
+            before = first
+            inside = found.definitions[first : bisect_left(starts, span.end)]
             names = dict.fromkeys(identifier(d.name) for d in inside)
             yield _Cut(
                 span,
                 "code",
-                tuple(dict.fromkeys(around)),
+                tuple(dict.fromkeys(d.name for d in around)),
                 defines=tuple(name for name in names if name),
                 part=part.label,
             )

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import regex
+from numpy.typing import NDArray
 
 from ctxeng.chunking.pack import Atom, words
 from ctxeng.chunking.prose import split_long
@@ -27,6 +29,7 @@ _DEFINITION = regex.compile(
 _ENCLOSING = regex.compile(r"class|struct|trait|interface|module|namespace|impl|object_d|protocol")
 _CALL = regex.compile(r"call|reference|argument|parameter|_body|expression|access")
 _LEADING = regex.compile(r"comment|decorator|attribute|annotation|modifiers")
+_VISIBLE = regex.compile(r"\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Definition:
 class Code:
     atoms: list[Atom]
     definitions: list[Definition]
+    """By where they begin."""
 
 
 def cut(text: str, span: Span, language: str, *, high: float) -> Code:
@@ -71,6 +75,7 @@ def cut(text: str, span: Span, language: str, *, high: float) -> Code:
         )
         for d in reader.definitions
     ]
+    shifted.sort(key=lambda d: d.span.start)
     return Code(atoms or list(_blocks(text, span, high)), shifted)
 
 
@@ -91,19 +96,14 @@ class _Offsets:
     """Character offset of a byte offset; tree-sitter counts bytes."""
 
     def __init__(self, source: str) -> None:
-        self._ascii = source.isascii()
-        self._data = b"" if self._ascii else source.encode("utf-8", "replace")
-        self._at = (0, 0)
+        self._before: NDArray[np.int64] | None = None
+        if not source.isascii():
+            data = np.frombuffer(source.encode("utf-8", "replace"), np.uint8)
+            begins = (data & 0xC0) != 0x80  # every byte but those that continue a character
+            self._before = np.concatenate(([0], np.cumsum(begins)))
 
     def __call__(self, byte: int) -> int:
-        if self._ascii:
-            return byte
-        known_byte, known_character = self._at
-        if byte < known_byte:
-            known_byte = known_character = 0
-        piece = self._data[known_byte:byte].decode("utf-8", "ignore")
-        self._at = (byte, known_character + len(piece))
-        return self._at[1]
+        return byte if self._before is None else int(self._before[byte])
 
 
 class _Reader:
@@ -174,11 +174,11 @@ def _blocks(text: str, span: Span, high: float) -> Iterator[Atom]:
     while start < span.end:
         end = text.find("\n", start, span.end)
         end = span.end if end < 0 else end
-        line = text[start : min(end, start + 200)]
-        if line.strip():
-            strength = (2 if not line[0].isspace() else 1) if blank else 0
+        visible = _VISIBLE.search(text, start, end)
+        if visible:
+            strength = (2 if visible.start() == start else 1) if blank else 0
             for piece in split_long(text, start, end, high):
                 yield Atom(piece, words(text[piece.start : piece.end]), strength)
                 strength = 0
-        blank = not line.strip()
+        blank = visible is None
         start = end + 1

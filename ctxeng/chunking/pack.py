@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -13,6 +15,13 @@ from ctxeng.types import Span
 
 _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 _UNSPACED_LONG = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+
+
+REACH = 1.5
+"""How far a border must outrank all others to be fixed, in chunks of the largest size."""
+Rank = tuple[int, int]
+"""How well a chunk may begin at an atom: its strength, and among equals by its hash."""
+LOWEST: Rank = (-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +50,72 @@ def words(text: str) -> float:
 def pack(text: str, atoms: Sequence[Atom], *, low: float, high: float) -> list[Span]:
     """Runs of atoms of ``low`` to ``high`` words, cut where it is best to cut.
 
-    Within the window the strongest border wins, and among equals the one whose next atom has the
-    smallest hash. So borders depend on the content around them and not on how far the beginning
-    is: after an edit the same borders are found again within a chunk or two. A run may be smaller
-    where a section is, and larger only where one atom is.
+    Borders depend on the content around them and not on how far the beginning is, so an edit
+    changes only the chunks near it. A run may be smaller where a section is, or where two would be
+    too much for one and too little for two, and larger only where one atom is.
     """
     sums = [0.0, *accumulate(atom.size for atom in atoms)]
+    ranks = [_rank(text, atom) for atom in atoms]
+    fixed = [
+        i for i in _peaks(ranks, sums, REACH * high) if sums[i] >= low <= sums[-1] - sums[i]
+    ]
     spans: list[Span] = []
     first = 0
-    while first < len(atoms):
-        end = _border(text, atoms, sums, first, (low, high))
-        spans.append(Span(start=atoms[first].span.start, end=atoms[end - 1].span.end))
-        first = end
+    for last in (*fixed, len(atoms)):
+        while first < last:
+            end = _border(ranks, sums, range(first, last), low, high)
+            spans.append(Span(start=atoms[first].span.start, end=atoms[end - 1].span.end))
+            first = end
     return spans
 
 
+def _rank(text: str, atom: Atom) -> Rank:
+    head = text[atom.span.start : min(atom.span.end, atom.span.start + 200)]
+    return atom.strength, -zlib.crc32(head.encode("utf-8", "replace"))
+
+
+def _peaks(ranks: Sequence[Rank], sums: Sequence[float], reach: float) -> list[int]:
+    """Atoms that outrank all others within ``reach`` words on both sides. Chunks begin there
+    whatever lies further off: here the borders of an edited text meet those of the old one again.
+    """
+    before = _highest_before(ranks, sums, reach)
+    backwards = [-start for start in reversed(sums[:-1])]
+    behind = _highest_before(ranks[::-1], backwards, reach)[::-1]
+    return [i for i, rank in enumerate(ranks) if before[i] < rank >= behind[i]]
+
+
+def _highest_before(ranks: Sequence[Rank], starts: Sequence[float], reach: float) -> list[Rank]:
+    """For each atom the highest rank among those that start at most ``reach`` words earlier."""
+    found: list[Rank] = []
+    falling: deque[int] = deque()  # those that no later one outranks
+    for i, rank in enumerate(ranks):
+        while falling and starts[falling[0]] < starts[i] - reach:
+            falling.popleft()
+        found.append(ranks[falling[0]] if falling else LOWEST)
+        while falling and ranks[falling[-1]] <= rank:
+            falling.pop()
+        falling.append(i)
+    return found
+
+
 def _border(
-    text: str,
-    atoms: Sequence[Atom],
-    sums: Sequence[float],
-    first: int,
-    window: tuple[float, float],
+    ranks: Sequence[Rank], sums: Sequence[float], atoms: range, low: float, high: float
 ) -> int:
-    low, high = window
-    rest = sums[-1] - sums[first]
+    """Where the chunk ends that begins with the first of the atoms: at the highest rank within the
+    window, of those that leave a rest which can be cut as well.
+    """
+    first, last = atoms.start, atoms.stop
+    rest = sums[last] - sums[first]
     if rest <= high:
-        return len(atoms)
-    if rest < low + high:  # two chunks are left: leave no crumb behind
-        low = max(rest - high, rest / 3)
+        return last
+    least = low if rest >= 2 * low else max(rest - high, rest / 3)
     inside = []
     end = first + 1
-    while end < len(atoms) and sums[end] - sums[first] <= high:
-        if sums[end] - sums[first] >= low:
+    while end < last and sums[end] - sums[first] <= high:
+        if sums[end] - sums[first] >= least:
             inside.append(end)
         end += 1
     if not inside:
         return max(first + 1, end - 1)
-    return max(inside, key=lambda i: (atoms[i].strength, -_hash(text, atoms[i].span)))
-
-
-def _hash(text: str, span: Span) -> int:
-    return zlib.crc32(text[span.start : min(span.end, span.start + 200)].encode("utf-8", "replace"))
+    even = [i for i in inside if math.ceil((sums[last] - sums[i]) / high) * low <= sums[last] - sums[i]]
+    return max(even or inside, key=lambda i: ranks[i])

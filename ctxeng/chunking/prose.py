@@ -11,8 +11,14 @@ from ctxeng.chunking.pack import Atom, words
 from ctxeng.text.sentences import sentences
 from ctxeng.types import Span
 
-_HEADING = regex.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$")
-_WIKI_HEADING = regex.compile(r"[ \t]*((?:=[ ]?){1,6})[ \t]*([^\s=].*?)[ \t]*(?:=[ ]?){1,6}[ \t]*$")
+MAX_HEADING = 400
+"""Characters; a longer line that is marked as a heading is a paragraph."""
+LINE_HEAD = 2_000
+"""Characters of a line that are looked at to tell what it is."""
+
+_HEADING = regex.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*)$")
+_WIKI_HEADING = regex.compile(r"[ \t]*((?:=[ ]?){1,6})[ \t]*([^\s=].*=)[ \t]*$")
+_VISIBLE = regex.compile(r"\S")
 _UNDERLINE = regex.compile(r"[ ]{0,3}([=\-~^\"'`*+#.:_])\1{2,}[ \t]*$")
 _FENCE = regex.compile(r"[ ]{0,3}(`{3,}|~{3,})")
 _TABLE_ROW = regex.compile(r"[ \t]*\|.*\|[ \t]*$|.*\S \| \S.*$")
@@ -51,6 +57,10 @@ def sections(
     heading_start: int | None = None
     for kind, block, level, title in _blocks(text, span):
         if kind == "heading":
+            if heading_start is not None and words(text[heading_start : block.end]) > high:
+                # Headings with nothing under them, an outline: they fill chunks of their own.
+                section.atoms.append(_heading_atom(text, heading_start, block.start))
+                heading_start = None
             if section.atoms:
                 found.append(section)
             stack = (*(entry for entry in stack if entry[0] < level), (level, title))
@@ -66,11 +76,15 @@ def sections(
             section.tables.append((block, _table_header(text, block)))
         section.atoms += atoms
     if heading_start is not None:  # a heading with nothing under it
-        whole = Span(start=heading_start, end=_trimmed_end(text, heading_start, span.end))
-        section.atoms.append(Atom(whole, words(text[whole.start : whole.end]), 2))
+        section.atoms.append(_heading_atom(text, heading_start, span.end))
     if section.atoms:
         found.append(section)
     return found, stack
+
+
+def _heading_atom(text: str, start: int, end: int) -> Atom:
+    whole = Span(start=start, end=_trimmed_end(text, start, end))
+    return Atom(whole, words(text[whole.start : whole.end]), 2)
 
 
 def _titles(stack: tuple[tuple[int, str], ...]) -> tuple[str, ...]:
@@ -82,7 +96,12 @@ def _lines(text: str, span: Span) -> Iterator[_Line]:
     while start < span.end:
         end = text.find("\n", start, span.end)
         end = span.end if end < 0 else end
-        yield _Line(start, end, text[start : min(end, start + 2_000)])
+        head = text[start : min(end, start + LINE_HEAD)]
+        if len(head) == LINE_HEAD and not head.strip():  # indented further than anybody looks
+            visible = _VISIBLE.search(text, start, end)
+            start = visible.start() if visible else end
+            head = text[start : min(end, start + LINE_HEAD)]
+        yield _Line(start, end, head)
         start = end + 1
 
 
@@ -110,9 +129,13 @@ def _blocks(text: str, span: Span) -> Iterator[tuple[str, Span, int, str]]:
 def _heading(lines: list[_Line], at: int) -> tuple[int, str, int] | None:
     """(level, title, lines taken) where a heading begins."""
     line = lines[at].text
-    if match := _HEADING.match(line) or _WIKI_HEADING.match(line):
-        title = match.group(2).strip()
-        return (len(match.group(1).replace(" ", "")), title, 1) if title else None
+    if len(line) > MAX_HEADING:
+        return None
+    if match := _HEADING.match(line):
+        title = _without_closing_marks(match.group(2))
+        return (len(match.group(1)), title, 1) if title else None
+    if match := _WIKI_HEADING.match(line):
+        return len(match.group(1).replace(" ", "")), match.group(2).rstrip("= \t"), 1
     if at + 1 < len(lines) and len(line) <= 200 and not _TABLE_ROW.match(line):
         below = _UNDERLINE.match(lines[at + 1].text)
         alone = at == 0 or not lines[at - 1].text.strip() or _UNDERLINE.match(lines[at - 1].text)
@@ -120,6 +143,13 @@ def _heading(lines: list[_Line], at: int) -> tuple[int, str, int] | None:
         if below and alone and long_enough and any(c.isalnum() for c in line):
             return _UNDERLINE_LEVELS.index(below.group(1)) + 1, line.strip(), 2
     return None
+
+
+def _without_closing_marks(title: str) -> str:
+    """``# Title #`` is closed by its last mark, ``# C#`` is not."""
+    title = title.strip()
+    bare = title.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else title
 
 
 def _extent(lines: list[_Line], at: int) -> tuple[str, int]:
@@ -169,11 +199,14 @@ def split_long(text: str, start: int, end: int, high: float) -> Iterator[Span]:
     while start < end and text[start].isspace():
         start += 1
     while start < end:
-        stop = end
-        if end - start > limit or words(text[start:end]) > high:
-            stop = min(end, start + limit)
-            space = max(text.rfind(" ", start + limit // 2, stop), text.rfind("\n", start, stop))
-            stop = space if space > start and stop < end else stop
+        stop = min(end, start + limit)
+        size = words(text[start:stop])
+        if size > high:  # words are short, or characters: as many as there is room for
+            stop = min(stop, start + max(20, int((stop - start) * high / size)))
+        if stop < end:
+            middle = (start + stop) // 2
+            space = max(text.rfind(" ", middle, stop), text.rfind("\n", start, stop))
+            stop = space if space > start else stop
         trimmed = _trimmed_end(text, start, stop)
         if trimmed > start:
             yield Span(start=start, end=trimmed)

@@ -12,9 +12,10 @@ import typer
 from ctxeng.cli import output
 from ctxeng.cli.ask import ask
 from ctxeng.cli.index import index, reindex, remove
+from ctxeng.cli.models import models
 from ctxeng.cli.search import context, search
 from ctxeng.cli.status import doctor, status
-from ctxeng.errors import CtxengError
+from ctxeng.errors import BackendError, CtxengError
 
 app = typer.Typer(
     name="ctxeng",
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for command in (index, search, context, ask, status, remove, reindex, doctor):
     app.command()(command)
+app.add_typer(models, name="models")
 
 UsageError: type = typer.BadParameter.__bases__[0]
 """Of click, which newer versions of typer carry inside and older ones import."""
@@ -60,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), prog_name="ctxeng", standalone_mode=False)
     except CtxengError as error:
         output.complain(str(error), as_json=as_json)
-        return output.MISUSED
+        return output.SOME_FAILED if isinstance(error, BackendError) else output.MISUSED
     except OSError as error:
         output.complain(_told(error), as_json=as_json)
         return output.MISUSED

@@ -14,6 +14,7 @@ from ctxeng.cli.options import (
     Budget,
     Config,
     Filters,
+    ModelName,
     WaitForWriter,
     Workspace,
     note_what_is_missing,
@@ -47,6 +48,7 @@ def ask(
         bool, typer.Option("--wait", help="With --path: wait for the slower vectors too.")
     ] = False,
     wait_for_writer: WaitForWriter = False,
+    model: ModelName = None,
     budget: Budget = None,
     filter: Filters = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
@@ -61,6 +63,8 @@ def ask(
 
       ctxeng ask 'How long is parental leave?' --path handbook
 
+      ctxeng ask 'Who approves travel?' --model local
+
       ctxeng ask 'Who approves travel?' --json
     """
     wanted = parse_filters(filter)
@@ -71,12 +75,12 @@ def ask(
     ) as engine:
         failed = _index(engine, path, wait=wait) if path else False
         if as_json:
-            answer = engine.ask(query, budget=budget, filter=wanted)
+            answer = engine.ask(query, budget=budget, filter=wanted, model=model)
             output.emit(answer.model_dump(mode="json"))
         else:
-            _stream(engine, query, budget, wanted)
+            answer = _stream(engine, query, budget, wanted, model)
         note_what_is_missing(engine)
-    return output.SOME_FAILED if failed else output.OK
+    return output.SOME_FAILED if failed or answer.error else output.OK
 
 
 def _index(engine: Engine, paths: list[Path], *, wait: bool) -> bool:
@@ -89,15 +93,38 @@ def _index(engine: Engine, paths: list[Path], *, wait: bool) -> bool:
     return bool(report.failed)
 
 
-def _stream(engine: Engine, query: str, budget: int | None, wanted: dict[str, list[str]]) -> None:
+def _stream(
+    engine: Engine,
+    query: str,
+    budget: int | None,
+    wanted: dict[str, list[str]],
+    model: str | None,
+) -> Answer:
     from ctxeng.types import Answer
 
-    for event in engine.stream(query, budget=budget, filter=wanted):
+    for event in engine.stream(query, budget=budget, filter=wanted, model=model):
         if isinstance(event, Answer):
             output.write("\n")
             _print_sources(event)
-        else:
-            output.write(output.printable(event.text))
+            _print_doubts(event)
+            return event
+        output.write(output.printable(event.text))
+    raise AssertionError("a stream ends with its answer")
+
+
+def _print_doubts(answer: Answer) -> None:
+    """What the reader should know of an answer that a model wrote."""
+    if answer.error:
+        output.note(f"The model broke off: {answer.error}")
+    unsupported = [claim for claim in answer.claims if not claim.sources]
+    for claim in unsupported:
+        output.note(f"No support found: {output.one_line(claim.text, QUOTE)}")
+    if answer.usage.cost:
+        usage = answer.usage
+        output.note(
+            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.seconds:.1f} s, "
+            f"cost {usage.cost:.4f}"
+        )
 
 
 def _print_sources(answer: Answer) -> None:

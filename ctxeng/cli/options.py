@@ -59,6 +59,16 @@ Filters = Annotated[
         show_default=False,
     ),
 ]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Who writes the answer: extractive, local or a name of [models.NAME]; by default the "
+        "setting generation.model.",
+        show_default=False,
+    ),
+]
 DEFAULT_WORKSPACE = Path(".ctxeng")
 
 

@@ -9,6 +9,7 @@ from ctxeng.context import render
 from ctxeng.context.select import Piece, Selection, SourceText, source_of
 from ctxeng.errors import BudgetError
 from ctxeng.protocols import TokenCounter
+from ctxeng.text.overlap import Idf
 from ctxeng.types import Context, Dropped, Hit, Role, Segment, Span
 
 Run = list[Piece]
@@ -18,9 +19,10 @@ Run = list[Piece]
 class Assembler:
     """Builds a Context. Deterministic: same query, hits and budget, same bytes."""
 
-    def __init__(self, counter: TokenCounter, texts: SourceText) -> None:
+    def __init__(self, counter: TokenCounter, texts: SourceText, idf: Idf) -> None:
         self._counter = counter
         self._texts = texts
+        self._idf = idf
 
     def assemble(self, query: str, hits: Sequence[Hit], budget: int) -> Context:
         """The prompt for ``query`` from ``hits`` (best first) in at most ``budget`` tokens.
@@ -40,13 +42,14 @@ class Assembler:
             budget - fixed,
             counter=self._counter,
             texts=self._texts,
+            idf=self._idf,
             header=lambda hit: render.source_header(marker, 99, hit),
         )
         pieces = selection.fill(hits)
         context = self._build(query, marker, pieces, selection.dropped, budget)
         while context.tokens > budget:
             # Joined text may have a few tokens more than its parts: give the weakest piece back.
-            weakest = min(pieces, key=lambda piece: (piece.score, piece.hit.id))
+            weakest = min(pieces, key=lambda piece: (piece.worth, piece.hit.id, piece.span.start))
             pieces.remove(weakest)
             selection.drop(weakest.hit, weakest.score, "over budget")
             context = self._build(query, marker, pieces, selection.dropped, budget)
@@ -103,7 +106,7 @@ class Assembler:
 
     def _source(self, marker: str, number: int, run: Run) -> list[Segment]:
         first, last = run[0], run[-1]
-        best = max(run, key=lambda piece: piece.score)
+        best = max(run, key=lambda piece: piece.worth)
         span = Span(start=first.span.start, end=last.span.end)
         text = first.text if len(run) == 1 else self._texts.slice(first.hit.document_id, span)
         header = render.source_header(marker, number, first.hit)
@@ -115,11 +118,11 @@ class Assembler:
                 role="user",
                 tokens=self._counter.count(text),
                 trust=first.hit.trust,
-                reason="; ".join(piece.reason for piece in run),
+                reason="; ".join(dict.fromkeys(piece.reason for piece in run)),
                 source=source_of(first.hit, span),
                 number=number,
-                scores={**best.hit.stages, "fused": best.score},
-                chunk_ids=tuple(piece.hit.id for piece in run),
+                scores={**best.hit.stages, "fused": best.score, "worth": best.worth},
+                chunk_ids=tuple(dict.fromkeys(piece.hit.id for piece in run)),
             ),
         ]
 
@@ -154,5 +157,7 @@ def _best_at_the_edges(runs: Sequence[Run]) -> list[Run]:
 
     Source: models read the middle of a prompt least (Liu et al. 2023, arXiv:2307.03172).
     """
-    ranked = sorted(runs, key=lambda run: (-max(p.score for p in run), run[0].hit.id))
+    ranked = sorted(
+        runs, key=lambda run: (-max(p.worth for p in run), run[0].hit.id, run[0].span.start)
+    )
     return ranked[::2] + ranked[1::2][::-1]

@@ -27,11 +27,23 @@ def boundary(question: str, texts: Iterable[str]) -> str:
 
 
 def source_header(marker: str, number: int, hit: Hit) -> str:
-    """One line that opens a source: its number, its name, where in it the text stands."""
+    """One line that opens a source: its number, its name, where in it the text stands, and of rows
+    from the middle of a table how the columns are called.
+    """
     name = PurePosixPath(hit.uri).name or hit.uri
     trail = [step for step in hit.heading_path if step not in (name, "")]
     place = ", ".join(filter(None, [name, hit.part, " > ".join(trail)]))
-    return f"\n<{marker} [{number}] {one_line(place, 160)}>\n"
+    columns = one_line(_columns(hit), 160)
+    opening = f"{one_line(place, 160)}: {columns}" if columns else one_line(place, 160)
+    return f"\n<{marker} [{number}] {opening}>\n"
+
+
+def _columns(hit: Hit) -> str:
+    """The header of the table that the chunk goes on with: a chunk's prefix holds it."""
+    if " | " not in hit.text.partition("\n")[0]:
+        return ""
+    above = hit.prefix.removeprefix(" > ".join(hit.heading_path))
+    return next((line.strip(" |") for line in above.split("\n") if " | " in line), "")
 
 
 def sources_end(marker: str) -> str:

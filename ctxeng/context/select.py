@@ -1,30 +1,40 @@
-"""Chooses which pieces of the hits fill the room.
+"""Chooses what of the hits fills the room.
 
-Greedy by score: a hit that is taken puts its two neighbours into the queue at a discount, so that
-they come in where they pay more than the next hit. Near-duplicates are dropped, and what does not
-fit whole is cut to the run of sentences that fits best.
+Greedy, unit by unit (see ``units``): what a unit is worth is the score of its chunk, half of it for
+the share of the question's terms that stand in the unit or beside it. So the best hit's idle
+sentences wait until the telling ones of the next hits are in. A chunk that is taken up brings its
+neighbours into the queue at a discount; near-duplicates are dropped.
+
+Source: sentence-level extraction before generation, as in RECOMP (Xu et al. 2023,
+arXiv:2310.04408), with terms instead of a trained model. docs/decisions/passages.md has figures.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
+from ctxeng.context.units import fragments, units
 from ctxeng.protocols import TokenCounter
-from ctxeng.text.sentences import sentences
+from ctxeng.text.overlap import Idf, question_weights, recall
 from ctxeng.text.terms import terms
 from ctxeng.types import Dropped, Hit, Source, Span
 
 NEIGHBOUR_DISCOUNT = 0.5
 """A neighbour of a hit is worth this share of it."""
+BESIDE = 0.5
+"""A term in the unit before or after counts for this share."""
 RELEVANCE_FLOOR = 0.1
 """A hit below this share of the best one is noise."""
 DUPLICATE_OVERLAP = 0.9
 """Jaccard overlap of the terms from which two chunks say the same."""
-MIN_CUT_TOKENS = 24
-"""Less room than this is left empty."""
+DUPLICATE_TERMS = 5
+"""A unit of at least as many distinct terms is not said twice."""
+LEAST_ROOM = 12
+"""Tokens; less room than this is left empty."""
 
 
 class SourceText(Protocol):
@@ -41,13 +51,43 @@ class SourceText(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A chunk, or the run of its sentences that fits, chosen for the prompt."""
+    """A chunk, or a run of its units, chosen for the prompt."""
 
     hit: Hit
     span: Span
     text: str
     score: float
+    worth: float
     reason: str
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A chunk, and which of its units are in. Cut only when its turn comes."""
+
+    hit: Hit
+    score: float
+    reason: str
+    units: list[Span] = field(default_factory=list)
+    words: list[frozenset[str]] = field(default_factory=list)
+    worth: list[float] = field(default_factory=list)
+    chosen: set[int] = field(default_factory=set)
+    refused: bool = False
+    """Nothing of it may come in."""
+    why_out: str = "over budget"
+
+    def text(self, first: int, last: int) -> str:
+        """Units first to last with what stands between them."""
+        return self.hit.text[self.units[first].start : self.units[last].end]
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """(first, last) of each run of neighbouring chosen units."""
+        chosen = sorted(self.chosen)
+        first = 0
+        for at in range(1, len(chosen) + 1):
+            if at == len(chosen) or chosen[at] > chosen[at - 1] + 1:
+                yield chosen[first], chosen[at - 1]
+                first = at
 
 
 class Selection:
@@ -60,6 +100,7 @@ class Selection:
         *,
         counter: TokenCounter,
         texts: SourceText,
+        idf: Idf,
         header: Callable[[Hit], str],
     ) -> None:
         """``header`` is what the prompt puts before a source: it costs tokens too."""
@@ -68,25 +109,29 @@ class Selection:
         self._counter = counter
         self._texts = texts
         self._header = header
-        self._wanted = set(terms(query))
-        self._taken: dict[tuple[str, int], Piece] = {}
+        self._wanted = question_weights(query, idf)
+        self._candidates: dict[tuple[str, int], _Candidate] = {}
         self._said: list[tuple[frozenset[str], str]] = []
+        self._said_units: set[frozenset[str]] = set()
         self._offered: set[str] = set()
-        self._queue: list[tuple[float, int, Hit, str]] = []
+        self._queue: list[tuple[float, int, int, _Candidate]] = []
 
     def fill(self, hits: Sequence[Hit]) -> list[Piece]:
         """The pieces that go into the prompt; ``hits`` come best first."""
-        floor = RELEVANCE_FLOOR * max((hit.score for hit in hits), default=0.0)
+        best = max((hit.score for hit in hits), default=0.0)
         for rank, hit in enumerate(hits, start=1):
-            if hit.score >= floor:
+            if best <= 0 or hit.score >= RELEVANCE_FLOOR * best:
                 self._offer(hit, hit.score, f"rank {rank}")
             else:
                 self._offered.add(hit.id)
                 self.drop(hit, hit.score, f"scores below {RELEVANCE_FLOOR:.0%} of the best")
-        while self._queue:
-            negative_score, _, hit, reason = heapq.heappop(self._queue)
-            self._consider(hit, -negative_score, reason)
-        return list(self._taken.values())
+        while self._queue and self._room >= LEAST_ROOM:
+            _, order, index, candidate = heapq.heappop(self._queue)
+            if index < 0:
+                self._open(candidate, order)
+            else:
+                self._consider(candidate, index)
+        return list(self._pieces())
 
     def drop(self, hit: Hit, score: float, reason: str) -> None:
         row = Dropped(
@@ -99,66 +144,126 @@ class Selection:
         self.dropped.append(row)
 
     def _offer(self, hit: Hit, score: float, reason: str) -> None:
+        """Queue a chunk at the most that one of its units can be worth."""
         if hit.id not in self._offered:
             self._offered.add(hit.id)
-            heapq.heappush(self._queue, (-score, len(self._offered), hit, reason))
+            candidate = _Candidate(hit, score, reason)
+            self._candidates[hit.document_id, hit.position] = candidate
+            most = max(score, _worth(score, 1 + BESIDE))
+            heapq.heappush(self._queue, (-most, len(self._offered), -1, candidate))
 
-    def _consider(self, hit: Hit, score: float, reason: str) -> None:
-        words = frozenset(terms(hit.text))
-        twin = next((place for said, place in self._said if _overlap(words, said)), None)
-        if twin is not None:
-            self.drop(hit, score, f"near-duplicate of {twin}")
+    def _open(self, candidate: _Candidate, order: int) -> None:
+        """Cut a chunk into units and queue each at its worth."""
+        hit = candidate.hit
+        candidate.units = list(self._units_that_fit(hit))
+        texts = [hit.text[unit.start : unit.end] for unit in candidate.units]
+        candidate.words = [frozenset(terms(text)) for text in texts]
+        shares = [0.0, *(recall(self._wanted, words) for words in candidate.words), 0.0]
+        for index in range(len(texts)):
+            beside = max(shares[index], shares[index + 2])
+            worth = _worth(candidate.score, shares[index + 1] + BESIDE * beside)
+            candidate.worth.append(worth)
+            heapq.heappush(self._queue, (-worth, order, index, candidate))
+
+    def _units_that_fit(self, hit: Hit) -> Iterator[Span]:
+        """The chunk's units, and of one that is larger than the room its smallest pieces."""
+        small: list[Span] | None = None
+        for unit in units(hit.text, hit.format):
+            # Few tokenizers need more than three tokens a character: the rest need not be counted.
+            if 3 * len(unit) <= self._room or self._counts(hit, unit) <= self._room:
+                yield unit
+                continue
+            small = fragments(hit.text, hit.format) if small is None else small
+            yield from (s for s in small if unit.start <= s.start and s.end <= unit.end)
+
+    def _counts(self, hit: Hit, span: Span) -> int:
+        return self._counter.count(hit.text[span.start : span.end])
+
+    def _consider(self, candidate: _Candidate, index: int) -> None:
+        if candidate.refused:
             return
-        piece = self._fit(hit, score, reason)
-        if piece is None:
-            self.drop(hit, score, "over budget")
+        hit, words = candidate.hit, candidate.words[index]
+        all_words = frozenset().union(*candidate.words)
+        if not candidate.chosen:
+            twin = next((place for said, place in self._said if _overlap(all_words, said)), "")
+            if twin:
+                candidate.refused, candidate.why_out = True, f"near-duplicate of {twin}"
+                return
+        if len(words) >= DUPLICATE_TERMS and words in self._said_units:
+            candidate.why_out = "says what other sources say"
             return
-        self._taken[hit.document_id, hit.position] = piece
-        self._said.append((words, hit.location))
-        if piece.span == hit.span and self._room >= MIN_CUT_TOKENS:
+        cost = self._cost(candidate, index)
+        if cost > self._room:
+            return
+        self._room -= cost
+        self._said_units.add(words)
+        if not candidate.chosen:
+            self._said.append((all_words, hit.location))
             first, last = max(0, hit.position - 1), hit.position + 1
             for near in self._texts.neighbours(hit.document_id, first, last):
-                self._offer(near, score * NEIGHBOUR_DISCOUNT, f"beside {hit.location}")
+                score = candidate.score * NEIGHBOUR_DISCOUNT
+                self._offer(near, score, f"beside {hit.location}")
+        candidate.chosen.add(index)
 
-    def _fit(self, hit: Hit, score: float, reason: str) -> Piece | None:
-        """The chunk where it fits, the best run of its sentences where one does, else None."""
-        beside = any((hit.document_id, hit.position + step) in self._taken for step in (-1, 1))
-        around = 0 if beside else self._counter.count(self._header(hit))
-        whole = around + (hit.tokens or self._counter.count(hit.text))
-        if whole <= self._room:
-            self._room -= whole
-            return Piece(hit, hit.span, hit.text, score, reason)
-        # A cut piece may not join its neighbour, so it pays for its own header.
-        room = self._room - self._counter.count(self._header(hit))
-        cut = self._best_run(hit.text, room) if room >= MIN_CUT_TOKENS else None
-        if cut is None:
-            return None
-        text = hit.text[cut.start : cut.end]
-        self._room = room - self._counter.count(text)
-        span = Span(start=hit.start + cut.start, end=hit.start + cut.end)
-        return Piece(hit, span, text, score, f"{reason}, the sentences that fit")
+    def _cost(self, candidate: _Candidate, index: int) -> int:
+        """Tokens of a unit with the white space after it, and of a header where it stands alone."""
+        hit, spans = candidate.hit, candidate.units
+        start = spans[index].start if index else 0
+        end = spans[index + 1].start if index + 1 < len(spans) else len(hit.text)
+        if len(hit.text[start:end].split()) > self._room:  # a word is a token or more
+            return self._room + 1
+        beside = {index - 1, index + 1} & candidate.chosen
+        if index == 0:
+            beside |= self._ends(hit, -1)
+        if index == len(spans) - 1:
+            beside |= self._ends(hit, +1)
+        size = self._counts(hit, Span(start=start, end=end))
+        return size + (0 if beside else self._counter.count(self._header(hit)))
 
-    def _best_run(self, text: str, room: int) -> Span | None:
-        """The run of sentences within ``room`` tokens that has most of the query's terms."""
-        spans = sentences(text)
-        sizes = [self._counter.count(text[s.start : s.end]) + 1 for s in spans]
-        gains = [len(self._wanted & set(terms(text[s.start : s.end]))) for s in spans]
-        best: tuple[int, int, int] | None = None  # (gain, sentences, first)
-        first = size = gain = 0
-        for last in range(len(spans)):
-            size += sizes[last]
-            gain += gains[last]
-            while size > room and first <= last:
-                size -= sizes[first]
-                gain -= gains[first]
-                first += 1
-            length = last - first + 1
-            if length and (best is None or (gain, length) > best[:2]):
-                best = (gain, length, first)
-        if best is None:
-            return None
-        _, length, first = best
-        return Span(start=spans[first].start, end=spans[first + length - 1].end)
+    def _ends(self, hit: Hit, step: int) -> set[int]:
+        """The chosen unit with which the chunk before or after touches this one, if any."""
+        near = self._candidates.get((hit.document_id, hit.position + step))
+        if near is None or near.hit.part != hit.part:
+            return set()
+        return near.chosen & {len(near.units) - 1 if step < 0 else 0}
+
+    def _pieces(self) -> Iterator[Piece]:
+        for candidate in self._candidates.values():
+            if not candidate.chosen:
+                self.drop(candidate.hit, candidate.score, candidate.why_out)
+                continue
+            self._close_gaps(candidate)
+            count = f", {len(candidate.chosen)} of {len(candidate.units)} sentences"
+            whole = len(candidate.chosen) == len(candidate.units)
+            for first, last in candidate.runs():
+                yield _piece(candidate, first, last, "" if whole else count)
+
+    def _close_gaps(self, candidate: _Candidate) -> None:
+        """Take in what stands between two runs where it costs no more than another header."""
+        header = self._counter.count(self._header(candidate.hit))
+        runs = list(candidate.runs())
+        for (_, last), (first, _) in pairwise(runs):
+            if self._counter.count(candidate.text(last + 1, first - 1)) < header:
+                candidate.chosen.update(range(last + 1, first))
+
+
+def _piece(candidate: _Candidate, first: int, last: int, note: str) -> Piece:
+    """The outermost units reach to the ends of their chunk."""
+    hit, spans = candidate.hit, candidate.units
+    start = spans[first].start if first else 0
+    end = spans[last].end if last + 1 < len(spans) else len(hit.text)
+    return Piece(
+        hit=hit,
+        span=Span(start=hit.start + start, end=hit.start + end),
+        text=hit.text[start:end],
+        score=candidate.score,
+        worth=max(candidate.worth[first : last + 1]),
+        reason=candidate.reason + note,
+    )
+
+
+def _worth(score: float, share: float) -> float:
+    return score * (1 + share) / 2
 
 
 def source_of(hit: Hit, span: Span) -> Source:

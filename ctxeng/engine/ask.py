@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 
 import anyio
 
 from ctxeng.context import Assembler
 from ctxeng.engine.wiring import Parts
-from ctxeng.errors import ConfigError
+from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation import NOT_FOUND
+from ctxeng.generation.reply import closable
 from ctxeng.grounding import cite
-from ctxeng.protocols import Delta
+from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.retrieval import HybridRetriever
-from ctxeng.trace import Recorder, recording, stage
-from ctxeng.types import Answer, Context, Filter, Hit, Query, Scope, SearchMode, Span, Usage
+from ctxeng.trace import Facts, Recorder, recording, stage
+from ctxeng.types import (
+    Answer,
+    Context,
+    Filter,
+    GenerationOptions,
+    Hit,
+    Query,
+    Scope,
+    SearchMode,
+    Span,
+    Usage,
+)
 
 
 async def find(
@@ -33,12 +46,19 @@ async def find(
 
 
 async def build_context(
-    parts: Parts, text: str, *, budget: int | None, filter: Filter | None, mode: SearchMode
+    parts: Parts,
+    text: str,
+    *,
+    budget: int | None,
+    filter: Filter | None,
+    mode: SearchMode,
+    counter: TokenCounter | None = None,
 ) -> Context:
+    """``counter``: of the model that will read it; None: the engine's own."""
     hits = await find(
         parts, text, limit=parts.settings.retrieval.candidates, filter=filter, mode=mode
     )
-    assembler = Assembler(parts.counter, StoredText(parts))
+    assembler = Assembler(counter or parts.counter, StoredText(parts), parts.idf)
     with stage("assemble") as facts:
         built = await anyio.to_thread.run_sync(
             assembler.assemble, text, hits, budget or parts.settings.context.budget
@@ -48,27 +68,62 @@ async def build_context(
 
 
 async def answer(
-    parts: Parts, text: str, *, budget: int | None, filter: Filter | None
+    parts: Parts, text: str, *, budget: int | None, filter: Filter | None, model: str | None
 ) -> AsyncIterator[Delta | Answer]:
-    """Deltas of the answer's text while it is written, then the answer."""
-    recorder = Recorder("ask", {"query": text, "settings": parts.settings.model_dump(mode="json")})
+    """Deltas of the answer's text while it is written, then the answer.
+
+    Raises:
+        BackendError: the model failed before it had said anything.
+    """
+    generator = parts.generator_of(model)
+    inputs: Facts = {
+        "query": text,
+        "model": generator.name,
+        "settings": parts.settings.model_dump(mode="json"),
+    }
+    recorder = Recorder("ask", inputs)
     with recording(recorder):
-        built = await build_context(parts, text, budget=budget, filter=filter, mode="hybrid")
+        built = await build_context(
+            parts,
+            text,
+            budget=budget,
+            filter=filter,
+            mode="hybrid",
+            counter=generator.counter,
+        )
         with stage("answerable") as facts:
-            facts["score"] = score = parts.answerability.score(text, built.sources)
-    written, usage = "", Usage()
+            score = await anyio.to_thread.run_sync(answerability, parts, text, built)
+            facts["score"] = score
+    written, usage, error = "", Usage(), ""
     if score < parts.answerability.threshold:
         written = NOT_FOUND
         yield Delta(text=NOT_FOUND)
     else:
-        async for delta in parts.generator.stream(built.messages):
-            written += delta.text
-            usage = delta.usage or usage
-            yield delta
+        for smaller in (False, True):
+            if smaller:
+                built = await build_context(
+                    parts,
+                    text,
+                    budget=built.budget // 2,
+                    filter=filter,
+                    mode="hybrid",
+                    counter=generator.counter,
+                )
+            try:
+                async for delta in _generated(parts, generator, built, recorder):
+                    written += delta.text
+                    usage = delta.usage or usage
+                    error = delta.error or error
+                    yield delta
+                break
+            except BackendError as failure:
+                # Its window is smaller than we know: once more with half of the context.
+                if smaller or written or failure.kind != "context_length":
+                    raise
     with recording(recorder), stage("ground"):
         claims, citations = cite(written, built.sources, parts.idf)
     prompt = usage.prompt_tokens or built.tokens
-    completion = usage.completion_tokens or parts.counter.count(written)
+    completion = usage.completion_tokens or generator.counter.count(written)
     trace_id, trace = recorder.record()
     parts.record(trace_id, trace)
     yield Answer(
@@ -79,6 +134,38 @@ async def answer(
         context=built,
         usage=usage.model_copy(update={"prompt_tokens": prompt, "completion_tokens": completion}),
         trace_id=trace_id,
+        model=generator.name,
+        error=error,
+    )
+
+
+async def _generated(
+    parts: Parts, generator: Generator, built: Context, recorder: Recorder
+) -> AsyncIterator[Delta]:
+    """The generator's stream, each step of it under the recorder."""
+    settings = parts.settings.generation
+    options = GenerationOptions(max_tokens=settings.max_tokens, temperature=settings.temperature)
+    async with aclosing(closable(generator.stream(built.messages, options))) as deltas:
+        while True:
+            with recording(recorder):  # a generator must not yield inside
+                try:
+                    delta = await anext(deltas)
+                except StopAsyncIteration:
+                    return
+            yield delta
+
+
+def answerability(parts: Parts, text: str, context: Context) -> float:
+    """The probability that what was found holds an answer."""
+    dense = parts.dense()
+    # Dense search returns whatever the filter lets through: fewer than it may means that is all.
+    seen = sum(len(row.chunk_ids) for row in (*context.sources, *context.dropped))
+    few = dense is not None and seen < parts.settings.retrieval.candidates
+    return parts.answerability.score(
+        text,
+        context.sources,
+        searched=seen if few else None,
+        embedder=dense.embedder if dense else None,
     )
 
 

@@ -107,6 +107,8 @@ def _check_record(parts: Parts) -> Check:
 def _check_lexical(parts: Parts, status: Status) -> Check:
     """Compares what is in it, not how much: a wrong index can have the right count."""
     problem = parts.lexical.damage
+    if not problem and (name := parts.lexical.damaged_file()):
+        problem = f"has a damaged file: {name}"
     if not problem and not status.changes_behind:
         whole = parts.lexical.checksum == checksum_of(parts.store.chunk_ids())
         problem = "" if whole else "holds other chunks than the record"

@@ -64,11 +64,12 @@ class Engine:
 
     Every verb has an async form (``aindex`` …) and a plain one (``index`` …). Reads may run in
     parallel from many threads and processes; writes take turns within the engine, and another
-    process that writes makes them raise ``WorkspaceBusyError``.
+    process that writes makes them raise ``WorkspaceBusyError`` (or wait, see ``open``).
     """
 
-    def __init__(self, parts: wiring.Parts) -> None:
+    def __init__(self, parts: wiring.Parts, *, wait_for_writer: bool = False) -> None:
         self._parts = parts
+        self._wait_for_writer = wait_for_writer
         self._background = Background()
         self._writing = threading.Lock()
         self._closing = threading.Event()
@@ -86,6 +87,7 @@ class Engine:
         generator: Generator | None = None,
         counter: TokenCounter | None = None,
         read_only: bool = False,
+        wait_for_writer: bool = False,
         check: bool = True,
     ) -> Self:
         """Open a workspace, making it where there is none.
@@ -96,6 +98,8 @@ class Engine:
             scope: what every read and write of this engine is confined to.
             embedders: fastest first; searched is the last whose vectors are complete.
             read_only: never writes; the workspace must exist.
+            wait_for_writer: writes wait up to an hour for another process that writes, instead of
+                raising ``WorkspaceBusyError``.
             check: False opens what was made with other settings, to ``reindex`` it.
 
         Raises:
@@ -120,7 +124,7 @@ class Engine:
         except BaseException:
             parts.close()
             raise
-        return cls(parts)
+        return cls(parts, wait_for_writer=wait_for_writer)
 
     async def aindex(
         self,
@@ -187,19 +191,38 @@ class Engine:
         return await build_context(self._parts, query, budget=budget, filter=filter, mode=mode)
 
     async def aask(
-        self, query: str, *, budget: int | None = None, filter: Filter | None = None
+        self,
+        query: str,
+        *,
+        budget: int | None = None,
+        filter: Filter | None = None,
+        model: str | None = None,
     ) -> Answer:
-        """The answer to a question, every sentence with the place it comes from."""
-        async for event in self.astream(query, budget=budget, filter=filter):
+        """The answer to a question, every sentence with the place it comes from.
+
+        Args:
+            model: who writes it: ``extractive``, ``local`` or a name of ``[models.NAME]``; None:
+                the setting ``generation.model``.
+
+        Raises:
+            BudgetError: the budget cannot hold even the question.
+            BackendError: the model failed before it had said anything.
+        """
+        async for event in self.astream(query, budget=budget, filter=filter, model=model):
             if isinstance(event, Answer):
                 return event
         raise AssertionError("a stream ends with its answer")
 
     def astream(
-        self, query: str, *, budget: int | None = None, filter: Filter | None = None
+        self,
+        query: str,
+        *,
+        budget: int | None = None,
+        filter: Filter | None = None,
+        model: str | None = None,
     ) -> AsyncIterator[Delta | Answer]:
         """Deltas of the answer's text while it is written; last, the answer itself."""
-        return answer(self._parts, query, budget=budget, filter=filter)
+        return answer(self._parts, query, budget=budget, filter=filter, model=model)
 
     async def aremove(self, *targets: str | Path) -> int:
         """Remove files, folders (by path) or documents (by id); returns how many documents went."""
@@ -266,10 +289,12 @@ class Engine:
         if self._parts.read_only:
             raise WorkspaceError(f"{self._parts.folder}: opened read-only; open it to write.")
         self._background.stop()
-        with self._writing, writer_lock(self._parts.folder, wait=False):
+        closing = self._closing.is_set
+        lock = writer_lock(self._parts.folder, wait=self._wait_for_writer, stopped=closing)
+        with self._writing, lock:
             wiring.record_fingerprints(self._parts, first=True)
-            result = work(self._parts, stopped=self._closing.is_set)
-            self._embed(self._parts.instant_tiers(), on_progress, self._closing.is_set)
+            result = work(self._parts, stopped=closing)
+            self._embed(self._parts.instant_tiers(), on_progress, closing)
         return result
 
     def _in_background(

@@ -14,13 +14,15 @@ from pathlib import Path
 
 from ctxeng.engine.wiring import Parts, record_fingerprints
 from ctxeng.errors import ConfigError, LoadError
-from ctxeng.loading import load_bytes, walk
+from ctxeng.loading import load_source, walk
 from ctxeng.protocols import Embedder, Entry, OnProgress, Progress, SourceRecord, Stopped, Store
 from ctxeng.trace import stage
 from ctxeng.types import Chunk, Document, Failure, IndexReport, Scope, sha256
 
 BATCH_SOURCES = 200
 BATCH_CHARACTERS = 2_000_000
+CATCH_UP_SECONDS = 2.0
+"""Until the terms of what a long run has stored can be found, here and in other processes."""
 EMBEDDING_WINDOW = 4_096
 """Texts sorted by length together; memory stays bounded, batches stay even."""
 
@@ -42,6 +44,7 @@ class _Run:
     failed: list[Failure] = field(default_factory=list)
     batch: list[Entry] = field(default_factory=list)
     batch_characters: int = 0
+    caught_up: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         for record in self.known.values():
@@ -61,6 +64,10 @@ class _Run:
             self.parts.store.put(self.parts.scope, self.batch)
             facts["sources"] = len(self.batch)
         self.batch, self.batch_characters = [], 0
+        if time.monotonic() - self.caught_up > CATCH_UP_SECONDS:
+            with stage("index.lexical"):
+                self.parts.catch_up()
+            self.caught_up = time.monotonic()
 
 
 def index_paths(
@@ -239,16 +246,17 @@ def _index_file(run: _Run, path: Path, gone: dict[str, SourceRecord]) -> None:
     if record is not None and record.hash == digest:
         if record.why:
             run.failed.append(Failure(uri=uri, why=record.why, hint=record.hint))
-        else:
+        if record.document_ids:
             run.counts["unchanged"] += 1
         return
-    try:
-        with stage("index.load"):
-            documents = load_bytes(data, uri, settings=run.parts.settings.loading)
-    except LoadError as error:
+    with stage("index.load"):
+        documents, error = load_source(data, uri, settings=run.parts.settings.loading)
+    why, hint = (error.why, error.hint) if error is not None else ("", "")
+    if error is not None:
         run.fail(error)
+    if not documents:
         if record is None:  # what a good earlier version said stays until the file is good again
-            run.add(Entry(uri, digest, why=error.why, hint=error.hint))
+            run.add(Entry(uri, digest, why=why, hint=hint))
         return
     old = next((g for g in gone.values() if g.hash == digest), None) if record is None else None
     if old is not None and len(old.document_ids) == len(documents):
@@ -257,11 +265,12 @@ def _index_file(run: _Run, path: Path, gone: dict[str, SourceRecord]) -> None:
         kept = [document.model_copy(update={"id": old_id}) for document, old_id in pairs]
         run.owners.update(dict.fromkeys(old.document_ids, uri))
         run.counts["renamed"] += 1
-        run.add(Entry(uri, digest, _cut(run, kept), renamed_from=old.path))
+        run.add(Entry(uri, digest, _cut(run, kept), why, hint, renamed_from=old.path))
         return
     kept_ids = record.document_ids if record is not None else ()
     run.counts["added" if record is None else "changed"] += 1
-    run.add(Entry(uri, digest, _cut(run, [_with_own_id(run, d, uri, kept_ids) for d in documents])))
+    own = [_with_own_id(run, document, uri, kept_ids) for document in documents]
+    run.add(Entry(uri, digest, _cut(run, own), why, hint))
 
 
 def _with_own_id(run: _Run, document: Document, path: str, kept: Sequence[str]) -> Document:

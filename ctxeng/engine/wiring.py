@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ctxeng.chunking import DeterministicContextualizer, StructuredChunker
 from ctxeng.embedding import StaticEmbedder, open_embedders
 from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
-from ctxeng.generation import ExtractiveGenerator
+from ctxeng.generation.named import open_generator
 from ctxeng.grounding import Answerability
 from ctxeng.indexing import ChromaIndex, ExactIndex, TantivyIndex, catch_up
 from ctxeng.indexing.chroma import Folder, Server
@@ -29,6 +30,8 @@ from ctxeng.text.terms import ANALYZER
 from ctxeng.text.tokens import PackagedTokenCounter
 from ctxeng.types import Scope, sha256
 
+logger = logging.getLogger(__name__)
+
 STATIC_WEIGHT = 0.3
 MODEL_WEIGHT = 0.5
 
@@ -47,11 +50,14 @@ class Parts:
     chunker: Chunker
     contextualizer: Contextualizer
     counter: TokenCounter
-    generator: Generator
+    generator: Generator | None
+    """Who writes answers; None: who the settings name."""
     answerability: Answerability
     read_only: bool
     completeness: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
     """By model: the state of its vectors, and the share of the chunks that had one in it."""
+    generators: dict[str, Generator] = field(default_factory=dict)
+    """Those asked for by name."""
 
     def dense(self) -> DenseSearch | None:
         """The best tier whose vectors are complete. While none is (a writer is at work, or was
@@ -77,15 +83,35 @@ class Parts:
     def slow_tiers(self) -> list[DenseSearch]:
         return [tier for tier in self.tiers if not isinstance(tier.embedder, StaticEmbedder)]
 
-    def catch_up(self) -> None:
-        catch_up(self.store, self.lexical)
+    def catch_up(self, *, verify: bool = False) -> None:
+        catch_up(self.store, self.lexical, verify=verify)
+
+    def generator_of(self, model: str | None) -> Generator:
+        """A generator by name, made once; None: the one of this engine.
+
+        Raises:
+            ConfigError: no model has this name, or what it needs is not installed.
+        """
+        if model is None and self.generator is not None:
+            return self.generator
+        name = model or self.settings.generation.model
+        if name not in self.generators:
+            replies = None if self.read_only else self.store.replies
+            self.generators[name] = open_generator(
+                name, self.settings, idf=self.idf, replies=replies
+            )
+        return self.generators[name]
 
     def idf(self, term: str) -> float:
         return self.lexical.idf(term)
 
     def record(self, trace_id: str, trace: str) -> None:
-        if not self.read_only:
+        if self.read_only:
+            return
+        try:
             self.store.put_trace(trace_id, trace)
+        except WorkspaceError as error:  # the answer is there all the same
+            logger.warning("the trace of this answer was not kept: %s", error)
 
     def fingerprints(self) -> dict[str, str]:
         """What a workspace remembers of how it was made."""
@@ -140,7 +166,7 @@ def open_parts(
         chunker=chunker or StructuredChunker(settings.chunking),
         contextualizer=contextualizer or DeterministicContextualizer(),
         counter=counter or PackagedTokenCounter(),
-        generator=generator or ExtractiveGenerator(lexical.idf),
+        generator=generator,
         answerability=Answerability(lexical.idf),
         read_only=read_only,
     )
@@ -201,6 +227,6 @@ def catch_up_if_free(parts: Parts) -> None:
         return
     try:
         with writer_lock(parts.folder, wait=False):
-            parts.catch_up()
+            parts.catch_up(verify=parts.store.left_open)
     except WorkspaceBusyError:
         return  # the writer catches up itself; until then this reader is one batch behind

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
+import anyio
+
+from ctxeng.errors import BackendError
 from ctxeng.protocols import Delta
+from ctxeng.text.asking import asks_for_number
 from ctxeng.text.overlap import Idf, question_weights, recall
-from ctxeng.text.quotable import Quote, quotes
+from ctxeng.text.quotable import CODE_ENDS, Quote, segment_quotes
+from ctxeng.text.sentences import sentences
 from ctxeng.text.terms import terms
-from ctxeng.types import Message, Segment, Usage
+from ctxeng.text.tokens import PackagedTokenCounter
+from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Segment, Usage
 
 NOT_FOUND = "Not found in the sources."
 
@@ -19,101 +26,152 @@ MAX_SENTENCES = 3
 CONTEXT_SHARE = 0.6
 """What a query term is worth that stands in the headings or just before, not in the sentence."""
 CONTEXT_SENTENCES = 2
+SOURCE_SHARE = 0.2
+"""What it is worth to stand in the best source."""
 WORTH_ADDING = 0.15
 """Share of the query's weight that a further sentence must bring."""
+FURTHER = 0.5
+"""It must hold this share of what the first holds of the question, and its source be as good."""
+MAX_ITEMS = 6
+"""Of a list that a quoted sentence announces."""
 NUMBER_BONUS = 0.1
-_ASKS_FOR_NUMBER = re.compile(
-    r"\b(how (many|much|long|old|far|often|tall|big)|when|what (year|date|time|percentage))\b", re.I
-)
+_STOP = re.compile(r"[.!?。！？।؟]+[\"'”’)\]]*$")
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence, its terms, and the terms of its headings and of the sentences before it."""
+    """A sentence and the terms that stand in it and around it."""
 
     segment: Segment
     quote: Quote
     own: frozenset[str]
-    around: frozenset[str]
+    headings: frozenset[str]
+    """Of the headings above it, or of the question that it stands below."""
+    before: frozenset[str]
+    """Of the sentences before it."""
+    rank: float
+    """Of its source: what that is worth to the question, relative to the best."""
+    items: tuple[Quote, ...] = ()
+    """Of the list that it announces: it ends in a colon."""
 
-    def score(
-        self, missing: Mapping[str, float], share: float, bonus: float
-    ) -> tuple[float, int, int]:
-        """By what it brings of the ``missing`` terms, which weigh ``share`` of the question's;
-        earlier sources and sentences win ties.
-        """
-        value = share * (recall(missing, self.own) + CONTEXT_SHARE * recall(missing, self.around))
+    def score(self, missing: Mapping[str, float], share: float, bonus: float) -> float:
+        """By what it brings of the ``missing`` terms, which weigh ``share`` of the question's."""
+        around = (self.headings | self.before) - self.own
+        value = share * (recall(missing, self.own) + CONTEXT_SHARE * recall(missing, around))
         if bonus and any(c.isdigit() for c in self.quote.shown):
             value += bonus
-        return value, -(self.segment.number or 0), -self.quote.span.start
+        return value + SOURCE_SHARE * self.rank
 
 
 class ExtractiveGenerator:
     """Ranks every sentence by the share of the question's rarity-weighted terms that it holds.
 
-    Terms in the headings above a sentence or in the two sentences before it count in part. After
-    the best sentence, others follow only while they bring terms that are still missing.
+    Terms in the headings above a sentence or in the two sentences before it count in part, and so
+    does what its source is worth. After the best sentence, others follow only while they bring
+    terms that are still missing.
     """
 
     name = "extractive"
 
     def __init__(self, idf: Idf) -> None:
         self._idf = idf
+        self.counter = PackagedTokenCounter()
 
-    async def stream(self, messages: Sequence[Message]) -> AsyncIterator[Delta]:
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
+    ) -> AsyncIterator[Delta]:
         began = time.perf_counter()
+        if options.json_schema is not None:
+            raise BackendError(
+                f"{self.name}: it quotes sentences and writes no JSON. Name a model that does.",
+                kind="bad_reply",
+            )
         question, sources = _read(messages)
-        first = True
-        for candidate in self._choose(question, sources):
-            number = candidate.segment.number or 0
-            yield Delta(text=("" if first else " ") + cited(candidate.quote.shown, number))
-            first = False
-        if first:
+        written = ""
+        for candidate in await anyio.to_thread.run_sync(self._choose, question, sources):
+            for quote in (candidate.quote, *candidate.items):
+                said = cited(quote.shown, candidate.segment.number or 0)
+                yield Delta(text=_after(written, said) + said)
+                written = said
+        if not written:
             yield Delta(text=NOT_FOUND)
-        yield Delta(usage=Usage(seconds=time.perf_counter() - began))
+        yield Delta(usage=Usage(seconds=time.perf_counter() - began), stop="stop")
 
-    def _choose(self, question: str, sources: Iterable[Segment]) -> list[_Candidate]:
+    def _choose(self, question: str, sources: Sequence[Segment]) -> list[_Candidate]:
         wanted = question_weights(question, self._idf)
         total = sum(wanted.values())
-        bonus = NUMBER_BONUS if _ASKS_FOR_NUMBER.search(question) else 0.0
-        candidates = [c for segment in sources for c in _candidates(segment)]
+        bonus = NUMBER_BONUS if asks_for_number(question) else 0.0
+        best_source = max((s.scores.get("worth", 0.0) for s in sources), default=0.0)
+        candidates = [c for segment in sources for c in _candidates(segment, best_source)]
+        # What a heading names need not be said again below it.
+        fitting = [c for c in candidates if (c.own | c.headings) & wanted.keys()]
         chosen: list[_Candidate] = []
         missing = dict(wanted)
         while missing and len(chosen) < MAX_SENTENCES:
             share = sum(missing.values()) / total
-            fitting = [c for c in candidates if c.own & missing.keys()]
             best = max(fitting, key=lambda c: c.score(missing, share, bonus), default=None)
             if best is None or (chosen and share * recall(missing, best.own) < WORTH_ADDING):
                 break
             chosen.append(best)
-            missing = {t: w for t, w in missing.items() if t not in best.own}
+            said = best.own | best.headings
+            missing = {t: w for t, w in missing.items() if t not in said}
+            least = FURTHER * recall(wanted, chosen[0].own)
+            fitting = [
+                c
+                for c in candidates
+                if c.own & missing.keys() and c.rank >= FURTHER and recall(wanted, c.own) >= least
+            ]
         return chosen
 
 
-def _candidates(segment: Segment) -> Iterable[_Candidate]:
+def _candidates(segment: Segment, best_source: float) -> Iterator[_Candidate]:
+    """Everything that may be quoted: no headings and no questions, which answer nothing."""
     assert segment.source is not None
-    headings = frozenset(terms(" ".join((segment.source.title, *segment.source.heading_path))))
+    rank = segment.scores.get("worth", 0.0) / best_source if best_source > 0 else 1.0
+    path = frozenset(terms(" ".join((segment.source.title, *segment.source.heading_path))))
+    heading = frozenset[str]()
     before: list[frozenset[str]] = []
-    for quote in quotes(segment.text, segment.source.format):
+    found = segment_quotes(segment)
+    for at, quote in enumerate(found):
         own = frozenset(terms(quote.shown))
-        around = headings.union(*before[-CONTEXT_SENTENCES:]) - own
+        if quote.is_heading:
+            heading, before = own, []
+            continue
+        near = frozenset().union(*before[-CONTEXT_SENTENCES:])
+        items: tuple[Quote, ...] = ()
+        if quote.shown.endswith((":", "：")):
+            items = tuple(takewhile(lambda q: q.kind == "item", found[at + 1 :]))[:MAX_ITEMS]
+        yield _Candidate(segment, quote, own, path | heading, near, rank, items)
         before.append(own)
-        if not quote.is_heading:
-            yield _Candidate(segment, quote, own, around)
 
 
-def cited(sentence: str, number: int) -> str:
-    """The sentence with its marker before the final stop: ``It is so [1].``"""
-    stripped = sentence.rstrip()
-    stop = re.search(r"[.!?。！？।؟]+[\"'”’)\]]*$", stripped)
-    if stop is None:
-        return f"{stripped} [{number}]"
-    return f"{stripped[: stop.start()]} [{number}]{stop.group()}"
+def cited(text: str, number: int) -> str:
+    """Each sentence with its marker before the final stop: ``It is so [1].``
+
+    What is quoted as one may be several: a row of a table holds whatever its cells hold.
+    """
+    if text.endswith(CODE_ENDS):
+        return f"{text.rstrip()} [{number}]"
+    marked, end = "", 0
+    for span in sentences(text):
+        sentence = text[span.start : span.end]
+        stop = _STOP.search(sentence)
+        at = stop.start() if stop else len(sentence)
+        marked += f"{text[end : span.start]}{sentence[:at]} [{number}]{sentence[at:]}"
+        end = span.end
+    return marked
+
+
+def _after(written: str, said: str) -> str:
+    """What stands between two quotes, so that they are read as two."""
+    if not written:
+        return ""
+    return "\n\n" if said[0].islower() or not _STOP.search(written) else " "
 
 
 def _read(messages: Sequence[Message]) -> tuple[str, list[Segment]]:
     """The question and the numbered sources: the prompt's own structure, not its text."""
-    segments = [s for m in messages if not isinstance(m.content, str) for s in m.content]
+    segments = [s for m in messages for s in m.content if isinstance(s, Segment)]
     sources = [s for s in segments if s.source is not None and s.number is not None]
     asked = [s.text for s in segments if s.section == "question" and s.trust == "user"]
     plain = [m.content for m in messages if m.role == "user" and isinstance(m.content, str)]

@@ -1,6 +1,16 @@
 """Checks an answer against its sources: what each sentence cites, and whether it is there."""
 
 from ctxeng.grounding.answerable import Answerability
+from ctxeng.grounding.asked import ModelSupport
 from ctxeng.grounding.citations import cite
+from ctxeng.grounding.support import CombinedSupport, CosineSupport, SupportVerifier, TermSupport
 
-__all__ = ["Answerability", "cite"]
+__all__ = [
+    "Answerability",
+    "CombinedSupport",
+    "CosineSupport",
+    "ModelSupport",
+    "SupportVerifier",
+    "TermSupport",
+    "cite",
+]

@@ -3,26 +3,77 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
-from ctxeng.text.overlap import Idf, question_weights, recall
-from ctxeng.text.quotable import quotes
+from ctxeng.protocols import Embedder
+from ctxeng.text.overlap import Idf, corpus_size, question_weights
 from ctxeng.text.terms import terms
 from ctxeng.types import Segment
 
-Features = tuple[float, float, float, float]
-"""Best sentence, best source, all sources together, the rarest term (see ``features``)."""
+SOURCES = 3
+"""So many may share an answer: a question can ask two things."""
+LARGEST = 2_500
+"""Chunks of the largest workspace that the weights were fitted on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What of a question and its sources tells whether they can answer."""
+
+    held: float
+    """ln(1 + the rarity of those of the question's terms that the best source and its headings
+    hold, added up): how unlikely it is that they stand together by chance."""
+    missing: float
+    """The same of the terms that the best ``SOURCES`` together lack."""
+    size: float
+    """ln of the number of chunks: the more there are, the better the best chance match."""
+    similarity: float
+    """The highest cosine of a source with the question; 0 without vectors."""
+    whole: bool
+    """One source holds all of the question's terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Of a logistic regression."""
+
+    held: float
+    missing: float
+    size: float
+    similarity: float
+    bias: float
+
+    def logit(self, signs: Signs) -> float:
+        return (
+            self.bias
+            + self.held * signs.held
+            + self.missing * signs.missing
+            + self.size * signs.size
+            + self.similarity * signs.similarity
+        )
+
 
 # Fitted by benchmarks/fit_answerability.py; docs/decisions/abstaining.md has the figures.
-WEIGHTS: Features = (1.0, 1.0, 0.0, 0.0)
-BIAS = -1.0
+BY_TERMS = Weights(held=2.13, missing=-0.96, size=-0.45, similarity=0.0, bias=-1.36)
+BY_EMBEDDER: Mapping[str, Weights] = {
+    "wordllama-l2-supercat-256": Weights(1.88, -0.86, -0.43, 2.14, -1.91),
+    "all-minilm-l6-v2-int8": Weights(1.63, -0.77, -0.42, 3.96, -2.51),
+}
+"""By the name of an embedder before the ``@``: what its cosines mean is its own. Those of other
+embedders are not looked at.
+"""
+WHOLE = 0.75
+"""Of questions that one source holds whole, at least so many have their answer there, also of those
+of a single term, which the sums above think little of.
+"""
 
 
 class Answerability:
-    """The probability that the sources hold an answer, from terms alone.
+    """The probability that the sources hold an answer.
 
-    It sees whether the question's words stand together in one place, weighted by their rarity; it
-    does not understand them.
+    It sees whether the question's words stand together in one place, and where there are vectors
+    of a known embedder whether some source is about the same; it does not understand them.
     """
 
     threshold = 0.5
@@ -30,41 +81,61 @@ class Answerability:
     def __init__(self, idf: Idf) -> None:
         self._idf = idf
 
-    def score(self, question: str, sources: Sequence[Segment]) -> float:
-        """In [0, 1]; 0 without sources."""
+    def score(
+        self,
+        question: str,
+        sources: Sequence[Segment],
+        *,
+        searched: int | None = None,
+        embedder: Embedder | None = None,
+    ) -> float:
+        """In [0, 1]; 0 without sources.
+
+        Args:
+            searched: how many chunks the sources were found among, where a filter makes them
+                fewer than there are.
+            embedder: whose cosines the sources' ``dense`` scores are. They count as far as it
+                knows the question's language.
+        """
         if not sources:
             return 0.0
-        values = features(question, sources, self._idf)
-        logit = BIAS + sum(w * x for w, x in zip(WEIGHTS, values, strict=True))
-        return 1 / (1 + math.exp(-logit))
+        seen = signs(question, sources, self._idf, searched=searched)
+        logit = BY_TERMS.logit(seen)
+        weights = BY_EMBEDDER.get(embedder.name.partition("@")[0]) if embedder else None
+        if embedder is not None and weights is not None and seen.similarity:
+            logit += embedder.coverage(question) * (weights.logit(seen) - logit)
+        score = 1 / (1 + math.exp(-logit))
+        return max(score, WHOLE) if seen.whole else score
 
 
-def features(question: str, sources: Sequence[Segment], idf: Idf) -> Features:
-    """Shares, in [0, 1], of the question's rarity-weighted terms.
-
-    In order: what the best sentence (with its headings) holds; the best source; all sources
-    together; and the rarest quarter of the terms in the best source.
-    """
+def signs(
+    question: str, sources: Sequence[Segment], idf: Idf, *, searched: int | None = None
+) -> Signs:
+    chunks = corpus_size(idf) if searched is None else searched
     wanted = question_weights(question, idf)
-    rarest = dict(sorted(wanted.items(), key=lambda item: -item[1])[: max(1, len(wanted) // 4)])
-    sentence = source = rare = 0.0
-    together: set[str] = set()
-    for segment in sources:
-        words, best = _held(wanted, segment)
-        together |= words
-        sentence = max(sentence, best)
-        source = max(source, recall(wanted, words))
-        rare = max(rare, recall(rarest, words))
-    return sentence, source, recall(wanted, together), rare
+    total = sum(wanted.values())
+    held, missing = _covered(wanted, [_words(source) for source in sources])
+    return Signs(
+        held=math.log1p(held),
+        missing=math.log1p(missing),
+        size=math.log(max(1.0, min(chunks, LARGEST))),
+        similarity=max((s.scores.get("dense", 0.0) for s in sources), default=0.0),
+        whole=held >= total > 0,
+    )
 
 
-def _held(wanted: Mapping[str, float], segment: Segment) -> tuple[set[str], float]:
-    """The segment's terms, and the share that its best sentence holds."""
+def _covered(wanted: Mapping[str, float], sources: Sequence[Set[str]]) -> tuple[float, float]:
+    """The weight that the best source holds, and what is left when others have added theirs."""
+    left, held = dict(wanted), 0.0
+    for number in range(min(SOURCES, len(sources))):
+        best = max(sources, key=lambda words: sum(left[term] for term in left if term in words))
+        if number == 0:
+            held = sum(left[term] for term in left if term in best)
+        left = {term: weight for term, weight in left.items() if term not in best}
+    return held, sum(left.values())
+
+
+def _words(segment: Segment) -> set[str]:
     assert segment.source is not None
-    headings = set(terms(" ".join((segment.source.title, *segment.source.heading_path))))
-    words, best = set(headings), 0.0
-    for quote in quotes(segment.text, segment.source.format):
-        own = terms(quote.shown)
-        words.update(own)
-        best = max(best, recall(wanted, headings.union(own)))
-    return words, best
+    above = (segment.source.title, *segment.source.heading_path)
+    return set(terms("\n".join((*above, segment.text))))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ctxeng.text.overlap import Idf, recall, term_weights
-from ctxeng.text.quotable import quotes
+from ctxeng.text.quotable import segment_quotes
 from ctxeng.text.sentences import sentences
 from ctxeng.text.terms import terms
 from ctxeng.types import Citation, Claim, Segment, Source, Span
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
-_FENCE = re.compile(r"```.*?```", re.S)
+_FENCE = re.compile(r"(```|~~~~).*?\1", re.S)
 
 
 def cite(
@@ -63,8 +63,8 @@ def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> 
     sources: list[Source] = []
     present: set[str] = set()
     for number in _known(numbers, numbered):
-        source, words = _best_place(wanted, numbered[number])
-        sources.append(source)
+        place, words = _best_place(wanted, numbered[number])
+        sources.append(_within(numbered[number], place))
         present |= words
     return Claim(
         text=raw,
@@ -75,16 +75,17 @@ def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> 
     )
 
 
-def _best_place(wanted: Mapping[str, float], segment: Segment) -> tuple[Source, set[str]]:
-    """The quotable unit of the segment that holds most of the claim, and its terms."""
-    assert segment.source is not None
-    best, best_words, best_score = Span(start=0, end=len(segment.text)), set[str](), 0.0
-    for quote in quotes(segment.text, segment.source.format):
+def _best_place(wanted: Mapping[str, float], segment: Segment) -> tuple[Span, set[str]]:
+    """The quotable unit of the segment that holds most of the claim, and its terms; of several
+    that do, the one that says least else.
+    """
+    best, best_words, best_rank = Span(start=0, end=len(segment.text)), set[str](), (0.0, 0)
+    for quote in segment_quotes(segment):
         words = set(terms(quote.shown))
-        score = recall(wanted, words)
-        if score > best_score:
-            best, best_words, best_score = quote.span, words, score
-    return _within(segment, best), best_words
+        rank = (recall(wanted, words), -len(words))
+        if rank[0] > 0 and rank > best_rank:
+            best, best_words, best_rank = quote.span, words, rank
+    return best, best_words
 
 
 def _within(segment: Segment, span: Span) -> Source:

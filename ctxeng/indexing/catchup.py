@@ -32,11 +32,19 @@ def catch_up(store: SqliteStore, index: TantivyIndex, *, verify: bool = False) -
     rebuilt = _damage(store, index, verify=verify)
     if rebuilt:
         index.reset()
+    taken = _take_in(store, index)
+    if taken and not rebuilt and (rebuilt := _damage(store, index, verify=verify)):
+        index.reset()  # it was behind, and of another workspace
+        taken = _take_in(store, index)
+    return CaughtUp(taken, rebuilt)
+
+
+def _take_in(store: SqliteStore, index: TantivyIndex) -> int:
     taken = 0
     while True:
         changes, number = store.changes(index.applied, WINDOW)
         if number == index.applied:
-            return CaughtUp(taken, rebuilt)
+            return taken
         index.apply(changes, upto=number)
         taken += len(changes)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 import shutil
 import threading
@@ -28,7 +29,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ctxeng.errors import BackendError, ConfigError, CtxengError
+from ctxeng.errors import BackendError, ConfigError, CtxengError, WorkspaceError
 from ctxeng.indexing.dense import ExactIndex
 from ctxeng.protocols import Match, OnProgress, Progress, Stopped, Store, Vectors
 from ctxeng.types import Query, sha256
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from chromadb.api.client import Client
     from chromadb.api.collection_configuration import CreateCollectionConfiguration
     from chromadb.api.models.Collection import Collection
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
 HNSW = {"space": "cosine", "max_neighbors": 16, "ef_construction": 100, "ef_search": 100}
@@ -218,10 +221,10 @@ class ChromaIndex:
         with self._lock:
             if self._ready(self._store.vector_state(self._model)) or not self._wanted():
                 return
-            if not self._home.claim():
-                self.problem = "another process uses the dense index"
-                return
             try:
+                if not self._home.claim():
+                    self.problem = "another process uses the dense index"
+                    return
                 self._bring_up(stopped, on_progress)
             except Exception as error:
                 self._let_go(f"could not be written: {type(error).__name__}: {error}")
@@ -290,10 +293,8 @@ class ChromaIndex:
         stored = self._stored()
         if stored is None or stored == self._refused or stored.reached != state:
             return
-        if not self._home.claim():
-            return
         try:
-            if self._take_up(stored):
+            if not self._home.claim() or self._take_up(stored):
                 return
         except Exception as error:
             self._let_go(f"could not be opened: {type(error).__name__}: {error}")
@@ -344,8 +345,15 @@ class ChromaIndex:
         self.problem = why
         state = self._state
         self._disconnect()
-        if state is not None:
-            self._refused = self._save(replace(state, dirty=True))
+        if state is None:
+            return
+        self._refused = replace(state, dirty=True)
+        try:
+            self._save(self._refused)
+        except WorkspaceError as error:
+            # A full disk must not keep exact search from answering; what was being written is
+            # marked so already.
+            logger.warning("%s", error)
 
     def _disconnect(self) -> None:
         client, self._client, self._state = self._client, None, None

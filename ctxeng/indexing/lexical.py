@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tantivy import Occur
 from tantivy import Query as Clause
 
-from ctxeng.indexing.table import Table, attribute_term
+from ctxeng.indexing.table import Table, attribute_term, id_in
 from ctxeng.protocols import Change, Match
 from ctxeng.text.terms import identifiers, terms
 from ctxeng.types import Query
 
 MAX_TERMS = 256
 """Of a query; a longer one is asked by its rarest terms."""
-DEPTH = 2
-"""Chunks considered by their own score, as a multiple of the limit, before the sum decides."""
+
+
+class _Found(NamedTuple):
+    """A row of an answer."""
+
+    score: float
+    document: str
+    """Key of the document that it belongs to."""
 
 
 class TantivyIndex:
@@ -31,10 +38,17 @@ class TantivyIndex:
     """
 
     def __init__(
-        self, folder: Path | None, *, parent_weight: float = 0.75, definition_weight: float = 0.5
+        self,
+        folder: Path | None,
+        *,
+        parent_weight: float = 0.75,
+        definition_weight: float = 0.5,
+        read_only: bool = False,
     ) -> None:
-        self._chunks = Table(None if folder is None else folder / "chunks")
-        self._documents = Table(None if folder is None else folder / "documents")
+        self._chunks, self._documents = (
+            Table(None if folder is None else folder / name, read_only=read_only)
+            for name in ("chunks", "documents")
+        )
         self._parent_weight = parent_weight
         self._definition_weight = definition_weight
         self._lock = threading.Lock()
@@ -59,6 +73,11 @@ class TantivyIndex:
     def checksum(self) -> int:
         return self._chunks.state.checksum
 
+    def damaged_file(self) -> str:
+        """Name of a file whose bytes are not those that were written; reads them all."""
+        tables = (self._chunks, self._documents)
+        return next(filter(None, (table.damaged_file(read_all=True) for table in tables)), "")
+
     def apply(self, changes: Sequence[Change], *, upto: int) -> None:
         with self._lock:
             # Documents first: a kill in between leaves `applied` behind, and both are done again.
@@ -72,7 +91,8 @@ class TantivyIndex:
             self._chunks.reset()
 
     def close(self) -> None:
-        """Nothing is held open for writing between calls."""
+        self._chunks.close()
+        self._documents.close()
 
     # -- answering
 
@@ -86,25 +106,32 @@ class TantivyIndex:
             self._documents.refresh_if_changed()
         asked = _asked(self._chunks, query.text)
         named = self._defined(query.text)
-        if limit <= 0 or not (asked or named) or self._chunks.damage:
+        if limit <= 0 or not (asked or named):
             return []
-        own = self._own_scores(query, asked, DEPTH * limit)
+        own = self._own_scores(query, asked, limit)
         defined = self._definition_scores(query, named, limit)
-        if not own and not defined:
-            return []
-        missing = [chunk_id for chunk_id in defined if chunk_id not in own]
+        missing = [key for key in defined if key not in own]
         if missing and asked:
-            only = [_any(self._chunks, "id", missing)]
-            own.update(_scores(self._chunks, asked, len(missing), only))
-        parents = self._parent_scores(query.text, own, defined)
-        matches = [
-            self._match(chunk_id, own.get(chunk_id, 0.0), defined, parents)
-            for chunk_id in {**own, **defined}
+            only = [_any(self._chunks, "key", missing)]
+            own |= _scores(self._chunks, asked, len(missing), only)
+        found = {**defined, **own}
+        parents = self._parent_scores(query.text, {row.document for row in found.values()})
+        totals = [
+            (
+                (own[key].score if key in own else 0.0)
+                + self._parent_weight * parents.get(row.document, 0.0)
+                + (defined[key].score if key in defined else 0.0),
+                key,
+            )
+            for key, row in found.items()
         ]
-        matches.sort(key=lambda match: (-match.score, match.chunk_id))
-        return matches[:limit]
+        totals.sort(key=lambda total: (-total[0], id_in(total[1])))
+        return [
+            Match(id_in(key), total, self._stages(key, own, defined, parents))
+            for total, key in totals[:limit]
+        ]
 
-    def _own_scores(self, query: Query, asked: Counter[str], limit: int) -> dict[str, float]:
+    def _own_scores(self, query: Query, asked: Counter[str], limit: int) -> dict[str, _Found]:
         return _scores(self._chunks, asked, limit, _filters(self._chunks, query)) if asked else {}
 
     def _defined(self, text: str) -> dict[str, float]:
@@ -117,7 +144,7 @@ class TantivyIndex:
 
     def _definition_scores(
         self, query: Query, named: Mapping[str, float], limit: int
-    ) -> dict[str, float]:
+    ) -> dict[str, _Found]:
         if not named:
             return {}
         table = self._chunks
@@ -128,37 +155,36 @@ class TantivyIndex:
         wanted = [_required(Clause.boolean_query(clauses)), *_filters(table, query)]
         return _search(table, Clause.boolean_query(wanted), limit)
 
-    def _parent_scores(
-        self, text: str, own: Mapping[str, float], defined: Mapping[str, float]
+    def _parent_scores(self, text: str, documents: Collection[str]) -> dict[str, float]:
+        """By document, for exactly these: its BM25 score among documents."""
+        table = self._documents
+        asked = _asked(table, text) if self._parent_weight else None
+        if not asked or not documents:
+            return {}
+        # The best documents are most of those wanted, and asked for without a filter they cost
+        # least; the others are looked up.
+        scores = {key: row.score for key, row in _scores(table, asked, len(documents), []).items()}
+        missing = [document for document in documents if document not in scores]
+        if missing:
+            found = _scores(table, asked, len(missing), [_any(table, "key", missing)])
+            scores.update((key, row.score) for key, row in found.items())
+        return scores
+
+    def _stages(
+        self,
+        chunk: str,
+        own: Mapping[str, _Found],
+        defined: Mapping[str, _Found],
+        parents: Mapping[str, float],
     ) -> dict[str, float]:
-        """By chunk id: the BM25 score of its document, for exactly the candidates."""
-        if not self._parent_weight:
-            return {}
-        if self._documents.state.rows == self._chunks.state.rows:
-            return dict(own)  # one chunk each: the document says what the chunk says
-        home = self._homes([*own, *(key for key in defined if key not in own)])
-        asked = _asked(self._documents, text)
-        if not asked or not home:
-            return {}
-        wanted = sorted(set(home.values()))
-        scores = _scores(self._documents, asked, len(wanted), [_any(self._documents, "id", wanted)])
-        return {chunk_id: scores.get(document_id, 0.0) for chunk_id, document_id in home.items()}
-
-    def _homes(self, chunk_ids: Sequence[str]) -> dict[str, str]:
-        table = self._chunks
-        wanted = Clause.term_set_query(table.schema, "id", list(chunk_ids))
-        rows = [row for _, row in table.search(wanted, len(chunk_ids))]
-        return {str(row.get_first("id")): str(row.get_first("document")) for row in rows}
-
-    def _match(
-        self, chunk_id: str, own: float, defined: Mapping[str, float], parents: Mapping[str, float]
-    ) -> Match:
-        stages = {"bm25": own}
+        """The parts of a chunk's score."""
+        row = own.get(chunk) or defined[chunk]
+        stages = {"bm25": own[chunk].score if chunk in own else 0.0}
         if parents:
-            stages["parent"] = self._parent_weight * parents.get(chunk_id, 0.0)
-        if chunk_id in defined:
-            stages["definition"] = defined[chunk_id]
-        return Match(chunk_id, sum(stages.values()), stages)
+            stages["parent"] = self._parent_weight * parents.get(row.document, 0.0)
+        if chunk in defined:
+            stages["definition"] = defined[chunk].score
+        return stages
 
 
 def _idf(table: Table, field: str, term: str) -> float:
@@ -179,8 +205,8 @@ def _asked(table: Table, text: str) -> Counter[str]:
 
 def _scores(
     table: Table, asked: Counter[str], limit: int, filters: Sequence[tuple[Occur, Clause]]
-) -> dict[str, float]:
-    """BM25 of the best rows by id."""
+) -> dict[str, _Found]:
+    """BM25 of the best rows by key."""
     clauses = [
         (
             Occur.Should,
@@ -196,8 +222,11 @@ def _scores(
     return _search(table, wanted, limit)
 
 
-def _search(table: Table, wanted: Clause, limit: int) -> dict[str, float]:
-    return {str(row.get_first("id")): score for score, row in table.search(wanted, limit)}
+def _search(table: Table, wanted: Clause, limit: int) -> dict[str, _Found]:
+    return {
+        str(row.get_first("key")): _Found(score, str(row.get_first("document")))
+        for score, row in table.search(wanted, limit)
+    }
 
 
 def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:

@@ -8,7 +8,9 @@ without an error, and only they tell.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctxeng.errors import WorkspaceError
+from ctxeng.indexing.checksums import damaged_file, note_as_whole
 from ctxeng.protocols import Change
 from ctxeng.text.terms import ANALYZER, identifier, terms
 
@@ -39,45 +42,89 @@ class State:
 class Table:
     """Rows with a body of terms, filters, and for code the identifiers that they define."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, read_only: bool = False) -> None:
         self._folder = folder
-        self.damage = ""
-        """Why it must be rebuilt; empty while it is whole."""
-        self._open()
+        self._read_only = read_only
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        # Before tantivy opens them: over some it would panic, which prints a trace.
+        self._open(damaged_file=self.damaged_file())
 
-    def _open(self) -> None:
+    def _open(self, *, damaged_file: str = "") -> None:
         self._stamp = self._meta_stamp()
         self.state = State()
-        try:
-            self._index = self._make()
-            self._index.reload()
-            self.searcher = self._index.searcher()
-            self.state = self._read_state()
-        except (ValueError, OSError, KeyError, WorkspaceError) as error:  # damage: ValueError
-            self.damage = f"cannot be opened: {error}"
+        self.damage = f"has a damaged file: {damaged_file}" if damaged_file else ""
+        """Why it must be rebuilt; empty while it is whole."""
+        if self.damage:
             return
-        if self.searcher.num_docs and self.searcher.num_docs != self.state.rows + 1:
-            self.damage = f"has {self.searcher.num_docs - 1} rows, should have {self.state.rows}"
+        try:
+            with self._translated():
+                self._index = self._make()
+                self._index.reload()
+                self._searcher = self._index.searcher()
+                self.state = self._read_state()
+        except (KeyError, TypeError, WorkspaceError) as error:
+            self.damage = f"cannot be opened: {error.__cause__ or error}"
+            return
+        if self._searcher.num_docs and self._searcher.num_docs != self.state.rows + 1:
+            self.damage = f"has {self._searcher.num_docs - 1} rows, should have {self.state.rows}"
+
+    def damaged_file(self, *, read_all: bool = False) -> str:
+        """Name of a file whose bytes are not those that were written; empty: there is none."""
+        return "" if self._folder is None else damaged_file(self._folder, read_all=read_all)
+
+    @property
+    def searcher(self) -> tantivy.Searcher:
+        """Of the last commit that was seen.
+
+        Raises:
+            WorkspaceError: the index is damaged.
+        """
+        if self.damage:
+            raise WorkspaceError(
+                f"{self._folder}: the lexical index {self.damage}. Nothing is lost: it is made "
+                "anew from the record by the next `ctxeng index`, or by opening the workspace "
+                "where it may be written."
+            )
+        return self._searcher
 
     def _make(self) -> tantivy.Index:
         import tantivy
 
         builder = tantivy.SchemaBuilder()
-        builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+        builder.add_text_field("key", stored=True, tokenizer_name="raw", index_option="basic")
         builder.add_text_field("document", stored=True, tokenizer_name="raw", index_option="basic")
         for name in ("scope", "defines", "attribute"):
             builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
         builder.add_text_field("body", tokenizer_name="terms", index_option="freq")
         builder.add_text_field("state", stored=True, tokenizer_name="raw", index_option="basic")
         schema = builder.build()
-        if self._folder is None:
-            index = tantivy.Index(schema)
-        else:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            index = tantivy.Index(schema, path=str(self._folder))
+        place = self._place()
+        index = tantivy.Index(schema) if place is None else tantivy.Index(schema, path=str(place))
         analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         index.register_tokenizer("terms", analyzer)
         return index
+
+    def _place(self) -> Path | None:
+        """Where tantivy opens the index. It writes a lock even to read: what may not be written
+        is read from a copy.
+        """
+        if self._folder is None:
+            return None
+        if self._read_only and not (self._folder / "meta.json").exists():
+            raise FileNotFoundError(f"{self._folder} holds no index")
+        if self._read_only and not os.access(self._folder, os.W_OK):
+            self.close()
+            self._copy = tempfile.TemporaryDirectory(prefix="ctxeng-", ignore_cleanup_errors=True)
+            for path in self._folder.iterdir():
+                shutil.copyfile(path, Path(self._copy.name) / path.name)
+            return Path(self._copy.name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    def close(self) -> None:
+        """Throw the copy away; what was read of it can still be searched."""
+        if self._copy is not None:
+            self._copy.cleanup()
 
     @property
     def schema(self) -> tantivy.Schema:
@@ -99,8 +146,8 @@ class Table:
             WorkspaceError: the files are damaged.
         """
         with self._translated():
-            found = self.searcher.search(query, max(1, limit), count=False)
-            return [(float(score), self.searcher.doc(at)) for score, at in found.hits]
+            found = self._searcher.search(query, max(1, limit), count=False)
+            return [(float(score), self._searcher.doc(at)) for score, at in found.hits]
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -117,10 +164,10 @@ class Table:
                 "or check the disk, then run `ctxeng index` or `ctxeng reindex`."
             ) from error
 
-    def _find(self, item_id: str) -> Mapping[str, list[object]] | None:
+    def _find(self, key: str) -> Mapping[str, list[object]] | None:
         import tantivy
 
-        found = self.search(tantivy.Query.term_query(self.schema, "id", item_id), 1)
+        found = self.search(tantivy.Query.term_query(self.schema, "key", key), 1)
         return found[0][1].to_dict() if found else None
 
     def apply(self, changes: Sequence[Change], upto: int) -> None:
@@ -134,35 +181,42 @@ class Table:
         rows, checksum = self.state.rows, self.state.checksum
         with self._translated():
             writer = self._index.writer(heap_size=HEAP_BYTES, num_threads=1)
-            # A kill between a .del file and meta.json wedges every later commit without this.
-            writer.garbage_collect_files()
-            for change in changes:
-                existed = self._find(change.id) is not None
-                if existed:
-                    writer.delete_documents_by_term("id", change.id)
-                if change.text is not None:
-                    writer.add_document(_row(change, change.text))
-                if existed != (change.text is not None):
-                    rows += 1 if change.text is not None else -1
-                    checksum ^= _hash(change.id)
-            state = State(applied=upto, rows=rows, checksum=checksum)
-            writer.delete_documents_by_term("id", SENTINEL)
-            shown = {**_as_dict(state), "analyzer": ANALYZER}
-            writer.add_document(tantivy.Document(id=SENTINEL, state=json.dumps(shown)))
-            writer.commit()
-            writer.wait_merging_threads()
-        self.refresh()
+            try:
+                # A kill between a .del file and meta.json wedges every later commit without this.
+                writer.garbage_collect_files()
+                for change in changes:
+                    key = row_key(change.scope, change.id)
+                    existed = self._find(key) is not None
+                    if existed:
+                        writer.delete_documents_by_term("key", key)
+                    if change.text is not None:
+                        writer.add_document(_row(change, change.text))
+                    if existed != (change.text is not None):
+                        rows += 1 if change.text is not None else -1
+                        checksum ^= _hash(change.id)
+                state = State(applied=upto, rows=rows, checksum=checksum)
+                writer.delete_documents_by_term("key", SENTINEL)
+                shown = {**_as_dict(state), "analyzer": ANALYZER}
+                writer.add_document(tantivy.Document(key=SENTINEL, state=json.dumps(shown)))
+                writer.commit()
+                writer.wait_merging_threads()
+            finally:
+                del writer  # it locks the index; the traceback of an error would keep it
+            self.refresh()
+            if self._folder is not None:
+                note_as_whole(self._folder)
 
     def refresh(self) -> None:
         """See the last commit, whoever made it."""
         self._stamp = self._meta_stamp()
         self._index.reload()
-        self.searcher = self._index.searcher()
+        self._searcher = self._index.searcher()
         self.state = self._read_state()
 
     def refresh_if_changed(self) -> None:
-        """Cheap: one stat."""
-        if self._stamp != self._meta_stamp():
+        """Cheap: one stat. While a writer makes the index anew, what was seen last is kept."""
+        stamp = self._meta_stamp()
+        if stamp is not None and stamp != self._stamp:
             self._open()
 
     def _meta_stamp(self) -> tuple[int, int] | None:
@@ -178,7 +232,6 @@ class Table:
         """Throw everything away."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self.damage = ""
         self._open()
         if self.damage:
             raise WorkspaceError(f"{self._folder}: {self.damage}. Check the disk.")
@@ -201,6 +254,15 @@ def _as_dict(state: State) -> dict[str, int]:
     return {"applied": state.applied, "rows": state.rows, "checksum": state.checksum}
 
 
+def row_key(scope: str, item_id: str) -> str:
+    """What a row is known by: two scopes may hold the same document, with the same chunk ids."""
+    return f"{scope}\0{item_id}"
+
+
+def id_in(key: str) -> str:
+    return key.partition("\0")[2]
+
+
 def attribute_term(key: str, value: str) -> str:
     return f"{key}\0{value}"[:MAX_ATTRIBUTE]
 
@@ -209,9 +271,9 @@ def _row(change: Change, text: str) -> tantivy.Document:
     import tantivy
 
     row = tantivy.Document()
-    row.add_text("id", change.id)
+    row.add_text("key", row_key(change.scope, change.id))
     row.add_text("scope", change.scope)
-    row.add_text("document", change.document_id)
+    row.add_text("document", row_key(change.scope, change.document_id))
     row.add_text("body", " ".join(terms(text)))
     for name in change.defines:
         row.add_text("defines", identifier(name))

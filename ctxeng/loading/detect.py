@@ -7,29 +7,39 @@ import io
 import zipfile
 from pathlib import PurePosixPath
 
-from ctxeng.errors import LoadError
 from ctxeng.loading.made import file_name
-
-SAMPLE = 64_000
-BAD_SHARE = 0.02
-"""Text may hold this share of bytes that its encoding does not know."""
 
 _MAGIC = {
     b"%PDF-": "pdf",
     b"{\\rtf": "rtf",
     b"PK\x03\x04": "zip",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "ole",
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
+    b"\x09\x00\x04\x00": "xls",  # Excel 2, 3 and 4 had no container
+    b"\x09\x02\x06\x00": "xls",
+    b"\x09\x04\x06\x00": "xls",
+    b"\x1f\x8b": "compressed",
+    b"BZh": "compressed",
+    b"\xfd7zXZ\x00": "compressed",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
 }
-_ZIPPED = {
-    "word/document.xml": "docx",
-    "ppt/presentation.xml": "pptx",
-    "xl/workbook.xml": "sheets",
-    "xl/workbook.bin": "sheets",
-    "META-INF/container.xml": "epub",
+_OOXML = {"word/": "docx", "ppt/": "pptx", "xl/": "xlsx"}
+"""Folders; the parts in them may have any name."""
+_OLE = {
+    "encryptedpackage": "encrypted",
+    "worddocument": "doc",
+    "powerpoint document": "ppt",
+    "workbook": "xls",
+    "book": "xls",
+    "__properties_version1.0": "outlook",
 }
+"""Streams, in lower case: their names' case does not count."""
+_BROKEN = {
+    ".docx": "docx", ".pptx": "pptx", ".xlsx": "xlsx", ".xlsm": "xlsx", ".epub": "epub",
+    ".odt": "odf", ".ods": "odf", ".odp": "odf",
+    ".doc": "doc", ".ppt": "ppt", ".xls": "xls", ".msg": "outlook",
+}  # fmt: skip
+"""What a container that cannot be opened was meant to be."""
 _BY_NAME = {
     ".md": "markdown", ".markdown": "markdown", ".mdx": "markdown", ".org": "markdown",
     ".rst": "rest", ".rest": "rest",
@@ -38,9 +48,8 @@ _BY_NAME = {
     ".json": "json", ".jsonl": "json", ".ndjson": "json", ".geojson": "json",
     ".ipynb": "notebook",
     ".xml": "xml", ".rss": "xml", ".atom": "xml", ".svg": "xml",
-    ".eml": "mail", ".mbox": "mail",
+    ".eml": "mail", ".mbox": "mailbox",
 }  # fmt: skip
-_OLE_BY_NAME = {".xls": "sheets", ".msg": "outlook"}
 
 LANGUAGES = {
     ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript",
@@ -59,13 +68,16 @@ _LANGUAGES_BY_FILE = {"Dockerfile": "dockerfile", "Makefile": "make", "CMakeList
 
 
 def kind_of(data: bytes, uri: str) -> str:  # noqa: PLR0911 (a list of cases)
-    """Name of the family that reads these bytes: ``pdf``, ``docx`` … ``code``, ``text``."""
+    """Name of the family that reads these bytes: ``pdf``, ``docx`` … ``code``, ``text``.
+
+    What only a name tells apart (Markdown from plain text) is told by the name.
+    """
     suffix = PurePosixPath(file_name(uri)).suffix.lower()
     magic = next((kind for mark, kind in _MAGIC.items() if data.startswith(mark)), "")
     if magic == "zip":
         return _zipped(data, suffix)
     if magic == "ole":
-        return _OLE_BY_NAME.get(suffix, "ole")
+        return _in_ole(data, suffix)
     if magic:
         return magic
     if b"%PDF-" in data[:1024]:
@@ -85,15 +97,32 @@ def kind_of(data: bytes, uri: str) -> str:  # noqa: PLR0911 (a list of cases)
 def _zipped(data: bytes, suffix: str) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
-            odf = archive.open("mimetype").read(100) if "mimetype" in names else b""
+            names = [name.replace("\\", "/") for name in archive.namelist()]
+            mimetype = archive.open("mimetype").read(100) if "mimetype" in names else b""
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
-        return {".xlsx": "sheets", ".odt": "odt"}.get(suffix, suffix.lstrip(".") or "zip")
-    if b"opendocument.spreadsheet" in odf:
-        return "sheets"
-    if b"opendocument" in odf:
-        return "odt"
-    return next((kind for name, kind in _ZIPPED.items() if name in names), "zip")
+        return _BROKEN.get(suffix, "zip")
+    if b"opendocument" in mimetype:
+        return "odf"
+    if "META-INF/container.xml" in names:
+        return "epub"
+    if "[Content_Types].xml" in names:
+        if "xl/workbook.bin" in names:
+            return "xlsb"
+        for folder, kind in _OOXML.items():
+            if any(name.startswith(folder) for name in names):
+                return kind
+    return "zip"
+
+
+def _in_ole(data: bytes, suffix: str) -> str:
+    import olefile
+
+    try:
+        with olefile.OleFileIO(io.BytesIO(data)) as container:
+            streams = {path[0].lower() for path in container.listdir()}
+    except Exception:  # a broken container fails in any way; the reader of its kind says how
+        return _BROKEN.get(suffix, "ole")
+    return next((kind for name, kind in _OLE.items() if name in streams), "ole")
 
 
 def language_of(uri: str) -> str:
@@ -101,60 +130,3 @@ def language_of(uri: str) -> str:
     name = file_name(uri)
     suffix = PurePosixPath(name).suffix.lower()
     return _LANGUAGES_BY_FILE.get(name) or LANGUAGES.get(suffix, "")
-
-
-def decoded(data: bytes, uri: str) -> str:
-    """The bytes as text, line ends as ``\\n``.
-
-    Raises:
-        LoadError: they are no text in any encoding that can be told.
-    """
-    return _decode(data, uri).replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-
-
-def _decode(data: bytes, uri: str) -> str:
-    for mark, encoding in (
-        (codecs.BOM_UTF8, "utf-8-sig"),
-        (codecs.BOM_UTF32_LE, "utf-32"),
-        (codecs.BOM_UTF32_BE, "utf-32"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
-        if data.startswith(mark):
-            return data.decode(encoding, "replace")
-    sample = data[:SAMPLE]
-    nulls = sample.count(0)
-    if nulls:
-        for encoding, at in (("utf-16-le", 1), ("utf-16-be", 0)):
-            if sample[at::2].count(0) > 0.3 * len(sample) / 2 and sample[1 - at :: 2].count(0) == 0:
-                text = data.decode(encoding, "replace")
-                if _control_share(text[:SAMPLE].encode("utf-8", "replace")) <= BAD_SHARE:
-                    return text
-        if nulls > BAD_SHARE * len(sample) or _control_share(sample) > BAD_SHARE:
-            raise _binary(uri)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    if _control_share(sample) > BAD_SHARE:
-        raise _binary(uri)
-    text = data.decode("utf-8", "replace")
-    if text.count("\ufffd") <= BAD_SHARE * 0.1 * len(text):
-        return text
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(sample).best()
-    if best is None:
-        raise _binary(uri)
-    return data.decode(best.encoding, "replace")
-
-
-def _control_share(sample: bytes) -> float:
-    controls = sum(
-        sample.count(code) for code in range(32) if code not in (7, 8, 9, 10, 12, 13, 27)
-    )
-    return controls / max(1, len(sample))
-
-
-def _binary(uri: str) -> LoadError:
-    return LoadError(uri, "is binary, of no kind that can be read", "Leave it out with --exclude")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import posixpath
-import zipfile
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from ctxeng.loading.archives import check_zip
 from ctxeng.loading.html import html_as_markdown
 from ctxeng.loading.made import Parts, made
+from ctxeng.loading.opc import parsed
+from ctxeng.loading.zipped import opened
 from ctxeng.settings import LoadingSettings
 from ctxeng.types import Document
 
@@ -20,13 +19,10 @@ _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 
 
 def read_epub(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Document]:
-    from defusedxml.ElementTree import fromstring
-
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        check_zip(archive, uri, settings)
-        container = fromstring(archive.read("META-INF/container.xml"))
+    with opened(data, uri, settings) as archive:
+        container = parsed(archive.read("META-INF/container.xml"))
         package_path = next(container.iter(f"{_CONTAINER}rootfile")).get("full-path", "")
-        package = fromstring(archive.read(package_path))
+        package = parsed(archive.read(package_path))
         folder = posixpath.dirname(package_path)
         files = {item.get("id"): item.get("href", "") for item in package.iter(f"{_OPF}item")}
         parts = Parts()
@@ -35,6 +31,7 @@ def read_epub(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Docu
             href = unquote(files.get(reference.get("idref"), ""))
             name = posixpath.normpath(posixpath.join(folder, href))
             if name in names:
+                names.remove(name)  # once, however often the spine names it
                 _, text = html_as_markdown(archive.read(name))
                 parts.add(f"chapter {number}", text, format="markdown")
     title = next((e.text or "" for e in package.iter(f"{_DC}title")), "")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from ctxeng.errors import LoadError
+from ctxeng.settings import LoadingSettings
 from ctxeng.types import Document, Metadata, Part, Span, TextFormat, sha256
+
+_SPACED = re.compile(r"[^\S ]|  ")
 
 
 def document_id(uri: str) -> str:
@@ -81,4 +87,36 @@ class Parts:
 
 def table_row(cells: list[str]) -> str:
     """One line per row, as chunking cuts it."""
-    return " | ".join(" ".join(cell.split()) for cell in cells).strip()
+    return " | ".join(map(_one_line, cells)).strip()
+
+
+def _one_line(cell: str) -> str:
+    """Most cells are; of the others every run of white space becomes one space."""
+    return " ".join(cell.split()) if _SPACED.search(cell) else cell.strip()
+
+
+def markdown_table(rows: Sequence[str]) -> str:
+    """Of what ``table_row`` made; the first row is the header."""
+    if not rows:
+        return ""
+    rule = "|".join([" --- "] * (rows[0].count(" | ") + 1))
+    return "\n".join([f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])])
+
+
+def within(lines: Iterable[str], uri: str, settings: LoadingSettings) -> Iterator[str]:
+    """The lines, as long as they do not come to far more text than the file can mean to hold.
+
+    Formats in which a file says once what is meant many times (shared strings, keys above lists)
+    could else grow without end.
+    """
+    left = settings.max_expanded_bytes
+    for line in lines:
+        left -= len(line) + 1
+        if left < 0:
+            raise too_much_text(uri, settings)
+        yield line
+
+
+def too_much_text(uri: str, settings: LoadingSettings) -> LoadError:
+    limit = f"loading.max_expanded_bytes ({settings.max_expanded_bytes:,})"
+    return LoadError(uri, f"comes to more text than {limit}", "Raise that setting")

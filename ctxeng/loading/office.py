@@ -1,223 +1,219 @@
-"""Word, PowerPoint, OpenDocument and RTF as Markdown."""
+"""Word and PowerPoint as Markdown."""
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ctxeng.errors import LoadError
-from ctxeng.loading.archives import check_zip
-from ctxeng.loading.made import Parts, made, table_row
+from ctxeng.loading.made import Parts, made, markdown_table, table_row
+from ctxeng.loading.opc import Package, local, reference
+from ctxeng.loading.zipped import opened
 from ctxeng.settings import LoadingSettings
-from ctxeng.types import Document, Metadata
+from ctxeng.types import Document
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
-_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_DELETED = frozenset({f"{_W}del", f"{_W}instrText", _FALLBACK})
-_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
-_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-_HEADING = re.compile(r"(?:heading|überschrift|titre|título) ?(\d)", re.I)
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+POWERPOINT = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+MAX_SPAN = 63
+"""Columns of a Word table."""
+_DELETED = frozenset({"del", "moveFrom", "Fallback", "pPr", "rPr", "tblPr", "trPr", "tcPr"})
+_BESIDE = ("header", "footer", "footnotes", "endnotes", "comments")
+_SPACES = {"tab": "\t", "br": "\n", "cr": "\n", "p": "\n", "noBreakHyphen": "-"}
+_HEADING = re.compile(r"(?:heading|überschrift|titre|título|titolo|标题|見出し) ?([1-9])", re.I)
+_TITLES = frozenset({"title", "ctrTitle"})
 
 
 def read_docx(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Document]:
-    """Body with headings and tables, then headers, footers, footnotes and comments."""
-    import docx
-
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        check_zip(archive, uri, settings)
-        notes = [n for n in archive.namelist() if re.match(r"word/(foot|end)notes|word/comm", n)]
-        extra = [archive.read(name) for name in notes]
-    document = docx.Document(io.BytesIO(data))
-    levels = _heading_levels(document)
-    blocks = list(_word_blocks(document.element.body, levels))
-    around = {
-        text
-        for section in document.sections
-        for part in (section.header, section.footer)
-        for text in _word_blocks(part._element, levels)
-    }
-    blocks += sorted(around - set(blocks))
-    for part in extra:
-        blocks += _word_blocks(_parsed(part), levels)
-    properties = document.core_properties
-    metadata: Metadata = {"author": properties.author or ""}
+    """Body with headings and tables, then charts, headers, footers, notes and comments."""
+    with opened(data, uri, settings) as archive:
+        package = Package(archive)
+        main = package.main("word/document.xml")
+        levels = _heading_levels(package, main)
+        blocks = list(_word_blocks(package.xml(main), levels))
+        blocks += drawn(package, main)
+        for part in package.parts(main, *_BESIDE):
+            beside = _word_blocks(package.xml(part), levels)
+            blocks += [block for block in dict.fromkeys(beside) if block not in blocks]
+        title, author = package.about()
     yield made(
-        uri,
-        "\n\n".join(blocks),
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        title=properties.title or "",
-        format="markdown",
-        metadata=metadata,
+        uri, "\n\n".join(blocks), WORD, title=title, format="markdown", metadata={"author": author}
     )
 
 
-def _heading_levels(document: object) -> dict[str, int]:
+def _heading_levels(package: Package, main: str) -> dict[str, int]:
+    """Style id → level, of the styles that make headings by their name, outline or origin."""
     levels: dict[str, int] = {}
-    for style in getattr(document, "styles", ()):
-        name = style.name or ""
-        found = _HEADING.match(name)
-        if found or name.lower() == "title":
-            levels[style.style_id] = int(found.group(1)) if found else 1
+    origins: dict[str, str] = {}
+    for part in package.parts(main, "styles"):
+        for style in package.xml(part).iter("{*}style"):
+            identity = reference(style, "styleId")
+            name = next((reference(e, "val") for e in style.iterchildren("{*}name")), "")
+            origins[identity] = next(
+                (reference(e, "val") for e in style.iterchildren("{*}basedOn")), ""
+            )
+            found = _HEADING.match(name)
+            if found or name.lower() == "title":
+                levels[identity] = int(found.group(1)) if found else 1
+            elif outline := _outline(next(style.iterchildren("{*}pPr"), None)):
+                levels[identity] = outline
+    for identity in origins:
+        above, seen = identity, set[str]()
+        while above and above not in seen:
+            seen.add(above)
+            if above in levels:
+                levels[identity] = levels[above]
+                break
+            above = origins.get(above, "")
     return levels
 
 
-def _word_blocks(parent: _Element, levels: dict[str, int]) -> Iterator[str]:
-    """Paragraphs and tables in order; content controls and text boxes are looked into."""
+def _outline(properties: _Element | None) -> int:
+    """Level that paragraph properties give; 0: none."""
+    found = properties.find("{*}outlineLvl") if properties is not None else None
+    value = reference(found, "val") if found is not None else ""
+    return int(value) + 1 if value.isdecimal() and int(value) < 9 else 0
+
+
+def _word_blocks(parent: _Element, levels: Mapping[str, int]) -> Iterator[str]:
+    """Paragraphs and tables in order; content controls and the like are looked into."""
     for element in parent:
-        if element.tag == f"{_W}p":
-            text = _word_text(element).strip()
-            style = element.find(f"{_W}pPr/{_W}pStyle")
-            level = levels.get(style.get(f"{_W}val", ""), 0) if style is not None else 0
-            if text:
+        name = local(element)
+        if name == "p":
+            if text := drawing_text(element).strip():
+                level = min(_level(element, levels), 6)
                 yield f"{'#' * level} {' '.join(text.split())}" if level else text
-        elif element.tag == f"{_W}tbl":
-            rows = [
-                table_row([_word_text(cell) for cell in row.iter(f"{_W}tc")])
-                for row in element.iter(f"{_W}tr")
-            ]
-            shown = _table([row for row in rows if row.strip(" |")])
-            if shown:
+        elif name == "tbl":
+            if shown := markdown_table(list(_word_rows(element))):
                 yield shown
-        elif element.tag not in _DELETED and len(element):
+        elif name not in _DELETED and len(element):
             yield from _word_blocks(element, levels)
 
 
-def _word_text(element: _Element) -> str:
-    found: list[str] = []
-    for event in element.iter(f"{_W}t", f"{_W}tab", f"{_W}br", f"{_W}p"):
-        if any(above.tag in _DELETED for above in event.iterancestors()):
+def _level(paragraph: _Element, levels: Mapping[str, int]) -> int:
+    properties = paragraph.find("{*}pPr")
+    if properties is None:
+        return 0
+    style = properties.find("{*}pStyle")
+    return _outline(properties) or levels.get(
+        reference(style, "val") if style is not None else "", 0
+    )
+
+
+def _word_rows(table: _Element) -> Iterator[str]:
+    """One line per row that has text; a table inside a cell is text of the cell."""
+    for row in table.iterchildren("{*}tr", "{*}sdt", "{*}ins", "{*}customXml"):
+        if local(row) != "tr":
+            for inside in row.iterchildren("{*}sdtContent"):
+                yield from _word_rows(inside)
             continue
-        if event.tag == f"{_W}t":
-            found.append(event.text or "")
-        else:  # a paragraph in a text box or cell, a break, a tab
-            found.append("\t" if event.tag == f"{_W}tab" else "\n")
+        cells: list[str] = []
+        for cell in _cells(row):
+            span = cell.find("{*}tcPr/{*}gridSpan")
+            width = reference(span, "val") if span is not None else ""
+            columns = min(int(width), MAX_SPAN) if width.isdecimal() else 1
+            cells += [drawing_text(cell), *[""] * (columns - 1)]
+        if any(cell.strip() for cell in cells):
+            yield table_row(cells)
+
+
+def _cells(row: _Element) -> Iterator[_Element]:
+    for element in row:
+        if local(element) == "tc":
+            yield element
+        elif local(element) in {"sdt", "sdtContent", "customXml"}:
+            yield from _cells(element)
+
+
+def drawing_text(element: _Element) -> str:
+    """What shows, in order; paragraphs inside (of cells and text boxes) on lines of their own."""
+    from lxml import etree
+
+    found: list[str] = []
+    walk = etree.iterwalk(element, events=("start",))
+    for _, inside in walk:
+        name = local(inside)
+        if name in _DELETED and inside is not element:
+            walk.skip_subtree()
+        elif name == "t":
+            found.append(inside.text or "")
+        elif name in _SPACES:
+            found.append(_SPACES[name])
     return "".join(found).strip("\n")
 
 
-def _table(rows: list[str]) -> str:
-    """A Markdown table: the first row is the header."""
-    if not rows:
-        return ""
-    rule = "|".join([" --- "] * (rows[0].count(" | ") + 1))
-    return "\n".join([f"| {rows[0]} |", f"|{rule}|", *(f"| {row} |" for row in rows[1:])])
+def drawn(package: Package, part: str) -> Iterator[str]:
+    """The words of the charts and diagrams that a part shows."""
+    for drawing in package.parts(part, "chart", "diagramData"):
+        said = [
+            " ".join((element.text or "").split())
+            for element in package.xml(drawing).iter("{*}t", "{*}v")
+        ]
+        if shown := ", ".join(dict.fromkeys(text for text in said if text)):
+            yield shown
 
 
 def read_pptx(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Document]:
     """Each slide a part: its title as heading, texts and tables, then the notes."""
-    from pptx import Presentation
-
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        check_zip(archive, uri, settings)
-    presentation = Presentation(io.BytesIO(data))
-    parts = Parts()
-    for number, slide in enumerate(presentation.slides, start=1):
-        title = slide.shapes.title
-        lines = [f"# {' '.join(title.text.split())}"] if title and title.text.strip() else []
-        for shape in slide.shapes:
-            if title is None or shape.shape_id != title.shape_id:
-                lines += _shape_text(shape)
-        if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-            lines.append(slide.notes_slide.notes_text_frame.text)
-        shown = "\n\n".join(line.replace("\v", "\n") for line in lines if line.strip())
-        parts.add(f"slide {number}", shown, format="markdown")
-    properties = presentation.core_properties
+    with opened(data, uri, settings) as archive:
+        package = Package(archive)
+        main = package.main("ppt/presentation.xml")
+        relations = package.relations(main)
+        slides = [
+            relations[identity].part
+            for slide in package.xml(main).iterfind("{*}sldIdLst/{*}sldId")
+            if (identity := reference(slide)) in relations
+        ]
+        parts = Parts()
+        for number, slide in enumerate(slides, start=1):
+            if package.has(slide):
+                shown = "\n\n".join(_slide(package, slide))
+                parts.add(f"slide {number}", shown, format="markdown")
+        title, author = package.about()
     yield made(
-        uri,
-        parts.text,
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        title=properties.title or "",
-        format="markdown",
-        metadata={"author": properties.author or "", "slides": len(presentation.slides)},
-        parts=parts.parts,
-    )
+        uri, parts.text, POWERPOINT, title=title, format="markdown",
+        metadata={"author": author, "slides": len(slides)}, parts=parts.parts,
+    )  # fmt: skip
 
 
-def _shape_text(shape: object) -> Iterator[str]:
-    for inner in getattr(shape, "shapes", ()):
-        yield from _shape_text(inner)
-    if getattr(shape, "has_text_frame", False):
-        yield shape.text_frame.text  # type: ignore[attr-defined]
-    if getattr(shape, "has_table", False):
-        rows = [table_row([c.text for c in r.cells]) for r in shape.table.rows]  # type: ignore[attr-defined]
-        yield _table(rows)
-    if getattr(shape, "has_chart", False):
-        chart = shape.chart._chartSpace  # type: ignore[attr-defined]
-        said = [e.text or "" for e in chart.iter(f"{_A}t", f"{_C}v")]
-        yield ", ".join(dict.fromkeys(text for text in said if text.strip()))
+def _slide(package: Package, part: str) -> Iterator[str]:
+    titles: list[str] = []
+    blocks: list[str] = []
+    for tree in package.xml(part).iter("{*}spTree"):
+        for is_title, text in _shapes(tree):
+            (titles if is_title else blocks).append(text)
+    yield from (f"# {' '.join(title.split())}" for title in titles)
+    yield from blocks
+    yield from drawn(package, part)
+    for notes in package.parts(part, "notesSlide"):
+        for tree in package.xml(notes).iter("{*}spTree"):
+            yield from (text for _, text in _shapes(tree, only="body"))
 
 
-def read_odt(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Document]:
-    """OpenDocument text and presentations: headings, paragraphs, lists and tables."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        check_zip(archive, uri, settings)
-        if b"encryption-data" in archive.read("META-INF/manifest.xml"):
-            raise LoadError(uri, "is encrypted", "Save it without a password")
-        root = _parsed(archive.read("content.xml"))
-    body = next(root.iter("{urn:oasis:names:tc:opendocument:xmlns:office:1.0}body"), root)
-    blocks = list(_odf_blocks(body))
-    yield made(
-        uri, "\n\n".join(blocks), "application/vnd.oasis.opendocument.text", format="markdown"
-    )
+def _shapes(tree: _Element, *, only: str = "") -> Iterator[tuple[bool, str]]:
+    """(is a title, text) of each shape with text, in order.
 
-
-def _odf_blocks(parent: _Element) -> Iterator[str]:
-    for element in parent:
-        if element.tag == f"{_TEXT}tracked-changes":
-            continue
-        if element.tag == f"{_TEXT}h":
-            level = int(element.get(f"{_TEXT}outline-level", "1"))
-            yield f"{'#' * min(level, 6)} {' '.join(_odf_text(element).split())}"
-        elif element.tag == f"{_TEXT}p":
-            if text := _odf_text(element).strip():
-                yield text
-        elif element.tag == f"{_TABLE}table":
-            rows = [
-                table_row([_odf_text(cell) for cell in row.iter(f"{_TABLE}table-cell")])
-                for row in element.iter(f"{_TABLE}table-row")
-            ]
-            if shown := _table([row for row in rows if row.strip(" |")]):
-                yield shown
-        elif len(element):
-            yield from _odf_blocks(element)
-
-
-def _odf_text(element: _Element) -> str:
-    spaced = {f"{_TEXT}s": " ", f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n"}
-    found: list[str] = []
-    for event in element.iter():
-        found.append(spaced.get(str(event.tag), ""))
-        if event is not element and event.tag == f"{_TEXT}p":
-            found.append("\n")
-        found.append(event.text or "")
-        for ended in [event] if not len(event) else []:
-            while ended is not element:
-                found.append(ended.tail or "")
-                above = ended.getparent()
-                if above is None or ended.getnext() is not None:
-                    break
-                ended = above  # noqa: PLW2901
-    return "".join(found)
-
-
-def _parsed(data: bytes) -> _Element:
-    """XML without entities, DTDs or network."""
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
-    return etree.fromstring(data, parser)
-
-
-def read_rtf(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Document]:
-    from striprtf.striprtf import rtf_to_text
-
-    text = str(rtf_to_text(data.decode("latin-1"), encoding="cp1252", errors="replace"))  # type: ignore[no-untyped-call]
-    text = "\n".join(line.replace("|", " | ").strip() for line in text.splitlines())
-    yield made(uri, re.sub(r"\n{3,}", "\n\n", text), "application/rtf")
+    Args:
+        only: kind of the placeholders that are wanted; empty: all but slide numbers.
+    """
+    for shape in tree:
+        name = local(shape)
+        if name in {"grpSp", "AlternateContent", "Choice"}:
+            yield from _shapes(shape, only=only)
+        elif name == "graphicFrame" and not only:
+            for table in shape.iter("{*}tbl"):
+                rows = [
+                    table_row([drawing_text(cell) for cell in row.iterchildren("{*}tc")])
+                    for row in table.iterchildren("{*}tr")
+                ]
+                yield False, markdown_table([row for row in rows if row.strip(" |")])
+        elif name in {"sp", "cxnSp", "pic"}:
+            place = next(shape.iter("{*}ph"), None)
+            kind = place.get("type", "obj") if place is not None else ""
+            body = next(shape.iterchildren("{*}txBody"), None)
+            if body is None or kind == "sldNum" or (only and kind != only):
+                continue
+            if text := drawing_text(body).strip():
+                yield kind in _TITLES, text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ctxeng.loading.detect import decoded, language_of
+from ctxeng.loading.decoding import decoded
+from ctxeng.loading.detect import language_of
 from ctxeng.loading.made import made
 from ctxeng.settings import LoadingSettings
 from ctxeng.types import Document, Metadata

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 from ctxeng.errors import LoadError
-from ctxeng.loading.detect import decoded
-from ctxeng.loading.made import Parts, made
+from ctxeng.loading.decoding import decoded
+from ctxeng.loading.made import Parts, made, within
 from ctxeng.settings import LoadingSettings
 from ctxeng.types import Document
 
@@ -27,8 +28,9 @@ def read_json(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Docu
         records = [_record(line, number, uri) for number, line in enumerate(lines, start=1)]
     if len(records) == 1 and isinstance(records[0], list):
         records = records[0]
-    blocks = ["\n".join(_flat(record, "")) for record in records]
-    yield made(uri, "\n\n".join(block for block in blocks if block), "application/json")
+    flat = chain.from_iterable(chain(("",), _flat(record)) for record in records)
+    text = "\n".join(within(flat, uri, settings)).strip("\n")
+    yield made(uri, text, "application/json")
 
 
 def _record(line: str, number: int, uri: str) -> object:
@@ -39,18 +41,29 @@ def _record(line: str, number: int, uri: str) -> object:
         raise LoadError(uri, why, "Correct that line") from error
 
 
-def _flat(value: object, path: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        if all(not isinstance(inner, dict | list) for inner in value):
-            yield f"{path}: {', '.join(str(inner) for inner in value)}" if path else str(value)
+def _flat(record: object) -> Iterator[str]:
+    """One line per value; lists of plain values are one line."""
+    levels: list[Iterator[tuple[str, object]]] = [iter([("", record)])]
+    while levels:
+        step = next(levels[-1], None)
+        if step is None:
+            levels.pop()
+            continue
+        path, value = step
+        if isinstance(value, dict):
+            levels.append(_named(path, value))
+        elif isinstance(value, list):
+            if any(isinstance(inner, dict | list) for inner in value):
+                levels.append(zip(repeat(path), value, strict=False))
+            elif value:
+                said = ", ".join(map(str, value))
+                yield f"{path}: {said}" if path else said
         else:
-            for inner in value:
-                yield from _flat(inner, path)
-    else:
-        yield f"{path}: {value}" if path else str(value)
+            yield f"{path}: {value}" if path else str(value)
+
+
+def _named(path: str, value: dict[str, object]) -> Iterator[tuple[str, object]]:
+    return ((f"{path}.{key}" if path else key, inner) for key, inner in value.items())
 
 
 def read_xml(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Document]:

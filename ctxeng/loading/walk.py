@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctxeng.errors import LoadError
+from ctxeng.errors import ConfigError, LoadError
 from ctxeng.settings import LoadingSettings
 
 if TYPE_CHECKING:
@@ -40,26 +40,34 @@ def walk(
 ) -> Iterator[Path | LoadError]:
     """Files below a root, or the file itself; what is refused is yielded as an error.
 
+    Links are not followed: what they lead to inside the root is met there by its own name.
+
     Args:
         include: globs, as in .gitignore; where given, only files that match one.
         exclude: globs of files and folders to leave out.
     """
-    from pathspec import GitIgnoreSpec
-
     limits = settings or LoadingSettings()
+    root = root.resolve()
     if root.is_file():
-        yield _within_size(root, limits)
+        yield _within_limits(root, limits)
         return
-    wanted = GitIgnoreSpec.from_lines(include) if include else None
-    unwanted = GitIgnoreSpec.from_lines(exclude)
-    walker = _Walker(root.resolve(), limits, unwanted)
-    for found in walker.below(root, (), 0):
+    wanted, unwanted = _globs(include), _globs(exclude)
+    for found in _Walker(root, limits, unwanted).below(root, (), 0):
         if (
             isinstance(found, LoadError)
-            or wanted is None
+            or not include
             or wanted.match_file(found.relative_to(root).as_posix())
         ):
             yield found
+
+
+def _globs(patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise ConfigError(f"{error}. Write globs as in .gitignore.") from error
 
 
 class _Walker:
@@ -67,67 +75,83 @@ class _Walker:
         self._root = root
         self._limits = limits
         self._unwanted = unwanted
-        self._visited: set[Path] = set()
 
     def below(
         self, folder: Path, ignored: tuple[_Ignored, ...], depth: int
     ) -> Iterator[Path | LoadError]:
-        real = folder.resolve()
-        if real in self._visited:
-            return  # a loop of links, or two links to one folder
-        self._visited.add(real)
         if depth > self._limits.max_depth:
             yield LoadError(str(folder), f"lies over {self._limits.max_depth} folders deep",
                             "Raise loading.max_depth")  # fmt: skip
             return
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             yield LoadError(str(folder), f"cannot be entered: {error.strerror}",
                             "Check its permissions")  # fmt: skip
             return
-        ignored = (*ignored, *self._ignore_files(folder))
+        if self._limits.ignore_files:
+            for name in IGNORE_FILES:
+                rules = _rules(folder / name)
+                if isinstance(rules, LoadError):
+                    yield rules
+                elif rules is not None:
+                    ignored = (*ignored, rules)
         for entry in entries:
-            yield from self._entry(entry, Path(entry.path), ignored, depth)
+            yield from self._entry(entry, ignored, depth)
 
     def _entry(
-        self, entry: os.DirEntry[str], path: Path, ignored: tuple[_Ignored, ...], depth: int
+        self, entry: os.DirEntry[str], ignored: tuple[_Ignored, ...], depth: int
     ) -> Iterator[Path | LoadError]:
         if entry.name in NEVER or (entry.name.startswith(".") and not self._limits.hidden):
             return
-        is_folder = entry.is_dir()
-        relative = path.relative_to(self._root) if path.is_relative_to(self._root) else path
-        if self._unwanted.match_file(relative.as_posix() + ("/" if is_folder else "")):
+        path = Path(entry.path)
+        is_folder = entry.is_dir(follow_symlinks=False)
+        relative = path.relative_to(self._root).as_posix() + ("/" if is_folder else "")
+        if self._unwanted.match_file(relative) or _is_ignored(path, ignored, is_folder=is_folder):
             return
-        if _is_ignored(path, ignored, is_folder=is_folder):
-            return
-        if entry.is_symlink() and not self._inside(path):
-            yield LoadError(str(path), "is a link that leads out of the folder, or nowhere",
-                            "Index its target by name if it is meant")  # fmt: skip
-            return
-        if is_folder:
+        if entry.is_symlink():
+            if not self._is_inside(path):
+                yield LoadError(str(path), "is a link that leads out of the folder, or nowhere",
+                                "Index its target by name if it is meant")  # fmt: skip
+        elif not _is_unicode(entry.name):
+            shown = os.fsencode(entry.path).decode("utf-8", "replace")
+            yield LoadError(shown, "has a name that is not UTF-8", "Rename it")
+        elif is_folder:
             yield from self.below(path, ignored, depth + 1)
-        elif entry.is_symlink():
-            return  # its target lies in the root and is visited there
-        elif entry.is_file():
-            yield _within_size(path, self._limits)
+        elif entry.is_file(follow_symlinks=False):
+            yield _within_limits(path, self._limits)
 
-    def _inside(self, path: Path) -> bool:
+    def _is_inside(self, path: Path) -> bool:
         try:
             return path.resolve(strict=True).is_relative_to(self._root)
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError):  # it leads nowhere, or to itself
             return False
 
-    def _ignore_files(self, folder: Path) -> Iterator[_Ignored]:
-        from pathspec import GitIgnoreSpec
 
-        if not self._limits.ignore_files:
-            return
-        for name in IGNORE_FILES:
-            file = folder / name
-            if file.is_file():
-                lines = file.read_text("utf-8", "replace").splitlines()
-                yield _Ignored(folder, GitIgnoreSpec.from_lines(lines))
+def _rules(file: Path) -> _Ignored | LoadError | None:
+    """Those of an ignore file; None where there is none."""
+    from pathspec import GitIgnoreSpec
+
+    if not file.is_file():
+        return None
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError as error:
+        why = f"cannot be read, so that it ignores nothing: {error.strerror}"
+        return LoadError(str(file), why, "Check its permissions")
+    patterns = [line for line in lines if _is_pattern(line)]  # git passes over what is none
+    return _Ignored(file.parent, GitIgnoreSpec.from_lines(patterns))
+
+
+def _is_pattern(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
 
 
 def _is_ignored(path: Path, ignored: tuple[_Ignored, ...], *, is_folder: bool) -> bool:
@@ -139,8 +163,15 @@ def _is_ignored(path: Path, ignored: tuple[_Ignored, ...], *, is_folder: bool) -
     return False
 
 
-def _within_size(path: Path, limits: LoadingSettings) -> Path | LoadError:
-    size = path.stat().st_size
+def _is_unicode(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _within_limits(path: Path, limits: LoadingSettings) -> Path | LoadError:
+    try:
+        size = path.stat().st_size
+    except OSError as error:  # gone since the folder was read
+        return LoadError(str(path), f"cannot be read: {error.strerror}", "Try again")
     if size <= limits.max_file_bytes:
         return path
     return LoadError(

@@ -66,11 +66,14 @@ class HybridRetriever:
                 matches[name] = await anyio.to_thread.run_sync(partial(search, query, depth))
                 facts["candidates"] = len(matches[name])
 
-        async with anyio.create_task_group() as group:
-            if self._mode != "dense":
-                group.start_soon(ask, "lexical", self._lexical.search)
-            if dense_search is not None:
-                group.start_soon(ask, "dense", dense_search.search)
+        try:
+            async with anyio.create_task_group() as group:
+                if self._mode != "dense":
+                    group.start_soon(ask, "lexical", self._lexical.search)
+                if dense_search is not None:
+                    group.start_soon(ask, "dense", dense_search.search)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed  # callers catch our errors, not groups of them
 
         scores = self._fuse(matches["lexical"], matches["dense"], dense_search, depth, coverage)
         best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -24,14 +25,21 @@ class Connections:
 
     def __init__(self, file: Path | None, *, read_only: bool) -> None:
         self._file = file
-        self._read_only = read_only
+        self.read_only = read_only
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._turn = threading.RLock()
         self._closed = False
+        self._opened: os.stat_result | None = None
         with self._translated():
-            self._writer = self._connect()
-            if not read_only:
-                prepare(self._writer, self.name)
+            self._writer = self._connect(make=not read_only)
+            self._opened = None if file is None else file.stat()
+            try:
+                prepare(self._writer, self.name, read_only=read_only)
+                if not read_only:
+                    _write_ahead(self._writer)
+            except BaseException:
+                self._writer.close()
+                raise
 
     @property
     def name(self) -> str:
@@ -52,13 +60,17 @@ class Connections:
                 yield connection
             finally:
                 connection.rollback()
-                self._idle.put(connection)
+                if self._closed or self._frozen():  # closed since it was lent
+                    connection.close()
+                else:
+                    self._idle.put(connection)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A connection inside one write transaction: committed at the end, or rolled back whole."""
         with self._translated(), self._turn:
             self._refuse_closed()
+            self._refuse_moved()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -82,15 +94,37 @@ class Connections:
         except queue.Empty:
             return self._connect()
 
+    def _frozen(self) -> bool:
+        """Whether the file can only be read as it lies there: SQLite writes beside it even to
+        read, and here it may not. Such a connection would not notice a writer, so it serves once.
+        """
+        if self._file is None or not self.read_only or os.access(self._file.parent, os.W_OK):
+            return False
+        return not self._file.with_name(f"{self._file.name}-wal").exists()
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise WorkspaceError(f"{self.name}: the engine is closed; open it again.")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _refuse_moved(self) -> None:
+        """What is written to a file that has been deleted is written to nowhere."""
+        if self._file is None or self._opened is None:
+            return
+        try:
+            same = os.path.samestat(self._opened, self._file.stat())
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise WorkspaceError(
+                f"{self.name}: was deleted or replaced while it was open. Open the workspace again."
+            )
+
+    def _connect(self, *, make: bool = False) -> sqlite3.Connection:
         if self._file is None:
             target = ":memory:"
         else:
-            mode = "ro" if self._read_only else "rwc"
+            mode = "rwc" if make else "ro" if self.read_only else "rw"
+            mode += "&immutable=1" if self._frozen() else ""
             target = f"{self._file.resolve().as_uri()}?mode={mode}"
         connection = sqlite3.connect(
             target,
@@ -100,8 +134,7 @@ class Connections:
             check_same_thread=False,
         )
         connection.execute("PRAGMA foreign_keys = ON")
-        if not self._read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
+        if not self.read_only:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
         return connection
@@ -122,15 +155,34 @@ class Connections:
                 ) from error
             if "readonly" in message or "unable to open" in message:
                 raise WorkspaceError(
-                    f"{self.name}: {message}. Check the permissions, or open it read-only."
+                    f"{self.name}: {message}. Check the permissions and the space on the disk, or "
+                    "open it read-only."
                 ) from error
             if isinstance(error, sqlite3.DatabaseError) and (
                 "malformed" in message or "not a database" in message
             ):
+                raise WorkspaceError(damaged(self.name, message)) from error
+            if isinstance(error, sqlite3.OperationalError):
                 raise WorkspaceError(
-                    f"{self.name}: damaged: {message}. Nothing was overwritten. Restore the file "
-                    "from a backup, or delete the workspace folder and index again."
+                    f"{self.name}: SQLite: {message}. Run `ctxeng doctor`, which reads all of it."
                 ) from error
+            raise
+
+
+def damaged(name: str, why: str) -> str:
+    return (
+        f"{name}: damaged: {why}. Nothing was overwritten. Restore the file from a backup, or "
+        "delete the workspace folder and index again."
+    )
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """WAL, which the file remembers: readers run beside the writer."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # Another process that opens the new file at this moment switches it.
+        if "locked" not in str(error):
             raise
 
 

@@ -9,9 +9,9 @@ from ctxeng.errors import WorkspaceError
 VERSION = 1
 
 TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 
-CREATE TABLE source (
+CREATE TABLE IF NOT EXISTS source (
     row INTEGER PRIMARY KEY,
     scope TEXT NOT NULL,
     path TEXT NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE source (
     UNIQUE (scope, path)
 );
 
-CREATE TABLE document (
+CREATE TABLE IF NOT EXISTS document (
     row INTEGER PRIMARY KEY,
     source INTEGER NOT NULL REFERENCES source (row) ON DELETE CASCADE,
     scope TEXT NOT NULL,
@@ -31,9 +31,9 @@ CREATE TABLE document (
     attributes TEXT NOT NULL,  -- what filters compare: {key: [string, …]}
     UNIQUE (scope, id)
 );
-CREATE INDEX document_source ON document (source);
+CREATE INDEX IF NOT EXISTS document_source ON document (source);
 
-CREATE TABLE chunk (
+CREATE TABLE IF NOT EXISTS chunk (
     row INTEGER PRIMARY KEY,
     document INTEGER NOT NULL REFERENCES document (row) ON DELETE CASCADE,
     scope TEXT NOT NULL,
@@ -52,11 +52,11 @@ CREATE TABLE chunk (
     text_hash BLOB NOT NULL,   -- of Chunk.embedded_text: the key of its vectors
     UNIQUE (scope, id)
 );
-CREATE INDEX chunk_document ON chunk (document, position);
-CREATE INDEX chunk_text_hash ON chunk (text_hash);
+CREATE INDEX IF NOT EXISTS chunk_document ON chunk (document, position);
+CREATE INDEX IF NOT EXISTS chunk_text_hash ON chunk (text_hash);
 
 -- What changed, in order. Derived indexes remember the last number that they took in.
-CREATE TABLE change (
+CREATE TABLE IF NOT EXISTS change (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     scope TEXT NOT NULL,
@@ -64,31 +64,42 @@ CREATE TABLE change (
     document_id TEXT NOT NULL
 );
 
-CREATE TABLE vector (
+CREATE TABLE IF NOT EXISTS vector (
     text_hash BLOB NOT NULL,
     model TEXT NOT NULL,
     vector BLOB NOT NULL,      -- float32, little endian
     version INTEGER NOT NULL,  -- of its model when it was written, see vector_version
     PRIMARY KEY (text_hash, model)
 );
-CREATE INDEX vector_by_version ON vector (model, version);
-CREATE TABLE vector_version (model TEXT PRIMARY KEY, number INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS vector_by_version ON vector (model, version);
+CREATE TABLE IF NOT EXISTS vector_version (model TEXT PRIMARY KEY, number INTEGER NOT NULL);
 
-CREATE TABLE trace (id TEXT PRIMARY KEY, payload TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS trace (id TEXT PRIMARY KEY, payload TEXT NOT NULL);
+
+CREATE TABLE IF NOT EXISTS reply (key TEXT PRIMARY KEY, payload TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS spend (day TEXT PRIMARY KEY, amount REAL NOT NULL);
 """
 
 
-def prepare(connection: sqlite3.Connection, name: str) -> None:
+def prepare(connection: sqlite3.Connection, name: str, *, read_only: bool) -> None:
     """Make the tables where there are none.
 
     Raises:
-        WorkspaceError: the workspace was made by a newer ctxeng.
+        WorkspaceError: the workspace was made by a newer ctxeng, or the file is not one.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version, tables = connection.execute(
+        "SELECT (SELECT user_version FROM pragma_user_version), "
+        "(SELECT count(*) FROM sqlite_master)"
+    ).fetchone()
     if version > VERSION:
         raise WorkspaceError(
             f"{name}: this workspace has schema {version}, and this ctxeng knows up to {VERSION}: "
             "upgrade ctxeng."
         )
-    if version == 0:
-        connection.executescript(f"BEGIN;{TABLES}PRAGMA user_version = {VERSION};COMMIT;")
+    if version == 0 and (tables or read_only):
+        raise WorkspaceError(
+            f"{name}: is no workspace of ctxeng. Nothing was overwritten. Name another folder, or "
+            "run `ctxeng index PATH` to make one."
+        )
+    if version == 0:  # IF NOT EXISTS: another process may be making them at the same time
+        connection.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import secrets
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,12 +15,18 @@ import numpy as np
 
 from ctxeng.errors import WorkspaceError
 from ctxeng.protocols import Change, Counts, Entry, SourceRecord, Vectors
-from ctxeng.store.connections import Connections, quick_check
+from ctxeng.store.connections import Connections, damaged, quick_check
+from ctxeng.store.lock import HOLDER
+from ctxeng.store.replies import Replies
 from ctxeng.store.rows import document_of, embedded_text, hit_of, indexed_text
 from ctxeng.store.writing import Writing
 from ctxeng.types import Document, Hit, Scope
 
+logger = logging.getLogger(__name__)
+
 FILE = "store.sqlite3"
+WRITING = "writing"
+"""Begins the keys by which writers mark that they have the file open."""
 
 # A list of values is one parameter, read by json_each: no statement is put together at run time.
 _HITS = """
@@ -50,7 +59,12 @@ class SqliteStore:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self.replies = Replies(connections)
+        self._mark_key = f"{WRITING} {os.getpid()} {secrets.token_hex(4)}"
+        """In the record while this writer has it open."""
         self._marked = False
+        self.left_open = False
+        """Whether an earlier writer's process or machine died with it; the file was checked."""
 
     # -- what a workspace remembers of itself
 
@@ -186,8 +200,10 @@ class SqliteStore:
                 "ON CONFLICT (model) DO UPDATE SET number = number + 1 RETURNING number",
                 (model,),
             ).fetchone()
+            # A chunk that went while it was embedded takes its vector with it.
             db.executemany(
-                "INSERT OR REPLACE INTO vector VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO vector SELECT ?1, ?2, ?3, ?4 "
+                "WHERE EXISTS (SELECT 1 FROM chunk WHERE text_hash = ?1)",
                 [
                     (bytes.fromhex(digest), model, row.astype("<f4").tobytes(), version)
                     for digest, row in zip(hashes, vectors, strict=True)
@@ -195,13 +211,25 @@ class SqliteStore:
             )
 
     def vectors(self, scope: Scope, model: str) -> tuple[list[str], Vectors]:
+        wanted = (scope.key, model)
         with self._connections.read() as db:
+            count, size = db.execute(
+                "SELECT count(*), max(length(vector)) FROM chunk JOIN vector USING (text_hash) "
+                "WHERE chunk.scope = ? AND model = ?",
+                wanted,
+            ).fetchone()
             rows = db.execute(
                 "SELECT chunk.id, vector FROM chunk JOIN vector USING (text_hash) "
                 "WHERE chunk.scope = ? AND model = ? ORDER BY chunk.id",
-                (scope.key, model),
-            ).fetchall()
-        return _matrix(rows)
+                wanted,
+            )
+            # Row by row into its place: of many, one copy is enough.
+            matrix = np.empty((count, (size or 0) // 4), np.float32)
+            ids = []
+            for at, (chunk_id, vector) in enumerate(rows):
+                ids.append(chunk_id)
+                matrix[at] = np.frombuffer(vector, "<f4")
+        return ids, matrix
 
     def vector_progress(self, scope: Scope, model: str) -> tuple[int, int]:
         with self._connections.read() as db:
@@ -264,17 +292,38 @@ class SqliteStore:
         """``ok``, or what SQLite finds wrong with the file; reads all of it."""
         return quick_check(self._connections)
 
+    def check_if_left_open(self) -> str:
+        """``ok``, or what SQLite finds wrong with a file that a process had open when it died."""
+        with self._connections.read() as db:
+            marks = db.execute(
+                "SELECT key, value FROM meta WHERE key GLOB ?", (f"{WRITING} *",)
+            ).fetchall()
+        dead = [(key,) for key, boot_id in marks if boot_id != _boot_id() or not _runs(key)]
+        if not dead:
+            return "ok"
+        self.left_open = True
+        found = self.check()
+        if found == "ok" and not self._connections.read_only:
+            with self._connections.write() as db:
+                db.executemany("DELETE FROM meta WHERE key = ?", dead)
+        return found
+
     def _mark(self, db: sqlite3.Connection) -> None:
         """Until it is closed, this file counts as left open by a writer."""
-        if not self._marked:
-            _set_meta(db, "writing", _boot_id())
-            self._marked = True
+        _set_meta(db, self._mark_key, _boot_id())
+        self._marked = True
 
     def close(self) -> None:
-        if self._marked:
-            with self._connections.write() as db:
-                db.execute("DELETE FROM meta WHERE key = 'writing'")
-        self._connections.close()
+        try:
+            if self._marked:
+                with self._connections.write() as db:
+                    db.execute("DELETE FROM meta WHERE key = ?", (self._mark_key,))
+                self._marked = False
+        except WorkspaceError as error:
+            # Nothing is lost by it: the mark stays, so whoever opens the file next checks it.
+            logger.warning("%s", error)
+        finally:
+            self._connections.close()
 
 
 def open_store(folder: Path | None, *, read_only: bool = False) -> SqliteStore:
@@ -294,15 +343,32 @@ def open_store(folder: Path | None, *, read_only: bool = False) -> SqliteStore:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorkspaceError(f"{folder}: cannot be made: {error.strerror}.") from error
+        if why := _cut_short(file):
+            raise WorkspaceError(damaged(str(file), why))
     store = SqliteStore(Connections(file, read_only=read_only))
-    if file is not None and store.get_meta("writing") is not None:
-        found = store.check()
+    try:
+        found = store.check_if_left_open()
         if found != "ok":
-            raise WorkspaceError(
-                f"{file}: damaged: {found}. Nothing was overwritten. Restore the file from a "
-                "backup, or delete the workspace folder and index again."
-            )
+            raise WorkspaceError(damaged(str(file), found))
+    except BaseException:
+        store.close()
+        raise
     return store
+
+
+def _cut_short(file: Path) -> str:
+    """What SQLite would not notice: it takes an empty file for a new one, and what is missing of
+    the last page for zeros.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    if not file.exists() or (log.exists() and log.stat().st_size):
+        return ""  # a killed writer may leave a torn page, and the log has it whole
+    size = file.stat().st_size
+    if not size:
+        return "it is empty" if (file.parent / HOLDER).exists() else ""
+    with file.open("rb") as opened:
+        page = int.from_bytes(opened.read(18)[16:], "big")
+    return "its last page is cut off" if page >= 512 and size % page else ""
 
 
 def _set_meta(db: sqlite3.Connection, key: str, value: str) -> None:
@@ -326,6 +392,19 @@ def _matrix(rows: Sequence[tuple[str, bytes]]) -> tuple[list[str], Vectors]:
     return [row[0] for row in rows], matrix.reshape(len(rows), -1).astype(np.float32)
 
 
+def _runs(mark_key: str) -> bool:
+    """Whether the process that set a mark is alive; False where that cannot be told."""
+    if sys.platform == "win32":
+        return False  # there the question would end the process
+    try:
+        os.kill(int(mark_key.split()[1]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
 def _boot_id() -> str:
     """Changes with each start of the machine, where the system tells."""
     file = Path("/proc/sys/kernel/random/boot_id")
@@ -338,7 +417,8 @@ def _change(db: sqlite3.Connection, row: tuple[int, str, str, str, str]) -> Chan
     if kind == "document":
         found = db.execute(
             "SELECT json_extract(record, '$.title'), text, '[]', attributes FROM document "
-            "WHERE scope = ? AND id = ?",
+            "WHERE scope = ? AND id = ? "
+            "AND EXISTS (SELECT 1 FROM chunk WHERE document = document.row)",
             (scope, item_id),
         ).fetchone()
     else:

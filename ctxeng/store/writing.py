@@ -82,17 +82,20 @@ class Writing:
         )
 
     def _source(self, entry: Entry) -> int:
-        if entry.renamed_from:
-            self._db.execute(
-                "UPDATE source SET path = ? WHERE scope = ? AND path = ?",
-                (entry.path, self._scope, entry.renamed_from),
-            )
         (row,) = self._db.execute(
             "INSERT INTO source (scope, path, hash, why, hint) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (scope, path) DO UPDATE SET "
             "hash = excluded.hash, why = excluded.why, hint = excluded.hint RETURNING row",
             (self._scope, entry.path, entry.hash, entry.why, entry.hint),
         ).fetchone()
+        if entry.renamed_from and entry.renamed_from != entry.path:
+            old = (self._scope, entry.renamed_from)
+            self._db.execute(
+                "UPDATE document SET source = ? "
+                "WHERE source = (SELECT row FROM source WHERE scope = ? AND path = ?)",
+                (row, *old),
+            )
+            self._db.execute("DELETE FROM source WHERE scope = ? AND path = ?", old)
         return int(row)
 
     def _documents(self, source: int) -> list[tuple[int, str]]:
@@ -137,6 +140,8 @@ class Writing:
                 (document,),
             )
         }
+        if bool(old) != bool(chunks):  # a document without chunks is in no index
+            self._log("document", document_id, document_id)
         new = [chunk_row(chunk) for chunk in chunks]
         for row in new:
             before = old.pop(row[0], None)

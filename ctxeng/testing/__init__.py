@@ -1,1 +1,16 @@
-"""Contract suites for plugin authors: the laws of each Protocol, one function each."""
+"""Contract suites for plugin authors: the laws of each Protocol, one function each.
+
+Install ``ctxeng[testing]``, then run the laws over your implementation; this is all it takes:
+
+    import pytest
+    from ctxeng.testing.chunkers import CHUNKER_LAWS
+
+    @pytest.mark.parametrize("law", CHUNKER_LAWS, ids=lambda law: law.__name__)
+    def test_my_chunker(law):
+        law(MyChunker())
+
+``chunkers``, ``contextualizers``, ``embedders``, ``generators``, ``loaders``, ``token_counters``
+and ``verifiers`` take an implementation; ``stores``, ``lexical_indexes``, ``dense_indexes`` and
+``retrievers`` take a function that makes a fresh one. ``strategies`` holds the hypothesis
+strategies that they draw from.
+"""

@@ -10,12 +10,12 @@ MAX_SENTENCE = 600
 """Characters; longer runs without a stop (Thai, logs, minified files) are cut at white space."""
 
 _STOP = regex.compile(
-    r"""[.!?…]+["'”’»)\]*_]*(?=\s)        # a stop, what closes after it, white space
+    r"""(?<![.!?…])[.!?…]++["'”’»)\]*_]*+(?=\s)  # a stop, what closes after it, white space
       | [。！？．]+[」』”’）\]]*            # Chinese, Japanese: no space follows
       | [।॥؟۔។။]+                         # Hindi, Arabic, Urdu, Khmer, Burmese
       | \n[^\S\n]*(?=\n)                    # a blank line
       | \n(?=[^\S\n]*(?:[-*+•>|\#]|\d{1,3}[.)]\s))  # a list item, heading, quote or table row
-      | (?<=^[^\S\n]*(?:\#{1,6}\s|\|)[^\n]{0,400})\n  # the end of a heading or table row
+      | \n(?<=^[^\S\n]*(?:\#{1,6}\s|\|)[^\n]{0,400}\n)  # the end of a heading or table row
     """,
     regex.VERBOSE | regex.MULTILINE,
 )

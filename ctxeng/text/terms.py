@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 import regex
 import Stemmer
 
-ANALYZER = "ctxeng-terms-1"
+ANALYZER = "ctxeng-terms-2"
 """Recorded in each workspace; changes whenever ``terms`` would."""
 
 MAX_WORD = 64
@@ -42,7 +42,7 @@ def terms(text: str) -> list[str]:
     """The terms of a text, in order, repeated as often as they occur."""
     found: list[str] = []
     for word in _WORD.findall(unicodedata.normalize("NFKC", text)):
-        found += _word_terms(word if len(word) <= MAX_WORD else word[:MAX_WORD])
+        found += _word_terms(word) if len(word) <= MAX_WORD else _long_word_terms(word)
     return found
 
 
@@ -62,14 +62,19 @@ def identifier(name: str) -> str:
 def _word_terms(word: str) -> tuple[str, ...]:
     if word.isascii() and word.islower() and word.isalpha():
         return () if word in _STOP_WORDS else (_stem(word),)
+    return tuple(_long_word_terms(word))
+
+
+def _long_word_terms(word: str) -> list[str]:
+    """A run without spaces may be as long as it likes; what stands between runs is cut."""
     found: list[str] = []
     start = 0
     for run in _UNSPACED.finditer(word):
-        found += _spaced(word[start : run.start()])
+        found += _spaced(word[start : min(run.start(), start + MAX_WORD)])
         found += _grams(run.group())
         start = run.end()
-    found += _spaced(word[start:])
-    return tuple(found)
+    found += _spaced(word[start : start + MAX_WORD])
+    return found
 
 
 def _spaced(word: str) -> list[str]:

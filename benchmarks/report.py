@@ -1,0 +1,205 @@
+"""Writes docs/benchmarks.md from the figures in benchmarks/results/.
+
+    python -m benchmarks.report
+
+Each benchmark writes its rows with ``--json benchmarks/results/NAME.json``; nothing here measures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.data import Row
+
+RESULTS = Path(__file__).parent / "results"
+TARGET = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+HEAD = """# Benchmarks
+
+Each table says which command made it. `--data DIR` runs the same benchmark on other sets of the
+same form (`benchmarks/data.py` says which). Figures in brackets are 95 % intervals (bootstrap over
+questions, paired where two systems are compared). Times are process CPU times on two cores of a
+shared machine: quote the ratios.
+"""
+
+
+def main() -> None:
+    TARGET.write_text("\n".join(page()), "utf-8")
+    print(TARGET)
+
+
+def page() -> Iterator[str]:
+    yield HEAD
+    for name, title, text, tables in SECTIONS:
+        file = RESULTS / f"{name}.json"
+        if not file.exists():
+            continue
+        rows: list[Row] = json.loads(file.read_text("utf-8"))
+        yield f"## {title}\n\n`python -m benchmarks.{name} --json benchmarks/results/{name}.json`\n"
+        yield f"{text.strip()}\n"
+        yield from tables(rows)
+
+
+def pivot(
+    rows: Sequence[Row],
+    *,
+    columns: Sequence[tuple[str, str]],
+    corner: str = "",
+    digits: int = 3,
+    interval: bool = False,
+) -> str:
+    """A table with systems down and (set, metric) pairs across; only what was measured."""
+    cells = {(row["system"], row["set"], row["metric"]): row for row in rows}
+    systems = [
+        system
+        for system in dict.fromkeys(row["system"] for row in rows)
+        if any((system, *column) in cells for column in columns)
+    ]
+    one_metric = len({metric for _, metric in columns}) == 1
+    one_set = len({set_ for set_, _ in columns}) == 1
+    heads = [s if one_metric else m if one_set else f"{s}, {m}" for s, m in columns]
+    lines = [f"| {corner} | {' | '.join(heads)} |", "|---" * (len(columns) + 1) + "|"]
+    for system in systems:
+        shown = [_cell(cells.get((system, *column)), digits, interval) for column in columns]
+        lines.append(f"| {system} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def by_metric(rows: Sequence[Row], *, digits: int = 3) -> Iterator[str]:
+    """For each set one table: metrics down, systems across."""
+    for name in dict.fromkeys(row["set"] for row in rows):
+        mine = [row for row in rows if row["set"] == name]
+        systems = list(dict.fromkeys(row["system"] for row in mine))
+        cells = {(row["metric"], row["system"]): row for row in mine}
+        lines = [f"| {name} | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+        for metric in dict.fromkeys(row["metric"] for row in mine):
+            shown = [_cell(cells.get((metric, system)), digits, True) for system in systems]
+            lines.append(f"| {metric} | {' | '.join(shown)} |")
+        yield "\n".join(lines) + "\n"
+
+
+def _cell(row: Row | None, digits: int, interval: bool) -> str:
+    if row is None:
+        return "–"
+    if not interval or row["low"] == row["high"]:
+        return f"{row['value']:.{digits}f}"
+    return f"{row['value']:.{digits}f} [{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
+
+
+def _sets(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row["set"] for row in rows))
+
+
+def _retrieval(rows: Sequence[Row]) -> Iterator[str]:
+    sets = _sets(rows)
+    yield "nDCG@10:\n"
+    yield pivot(rows, columns=[(name, "nDCG@10") for name in sets], corner="nDCG@10")
+    yield "Difference of nDCG@10 from our lexical search:\n"
+    ours = [row for row in rows if row["system"].startswith("ctxeng")]
+    yield pivot(
+        ours,
+        columns=[(name, "ΔnDCG@10") for name in sets],
+        corner="ΔnDCG@10",
+        interval=True,
+    )
+    for name in sets:
+        if name == "anthropic_code":
+            depths = [f"recall@{k}" for k in (5, 10, 20, 100)]
+            yield "The contextual code set:\n"
+            yield pivot(rows, columns=[(name, metric) for metric in depths], interval=True)
+    yield "recall@20:\n"
+    yield pivot(rows, columns=[(name, "recall@20") for name in sets], corner="recall@20")
+
+
+def _passages(rows: Sequence[Row]) -> Iterator[str]:
+    for name in _sets(rows):
+        metrics = [
+            metric
+            for metric in dict.fromkeys(row["metric"] for row in rows)
+            if not metric.startswith("Δ")
+        ]
+        yield f"{name}:\n"
+        yield pivot(rows, columns=[(name, metric) for metric in metrics], interval=True)
+
+
+def _speed(rows: Sequence[Row]) -> Iterator[str]:
+    sizes = [name for name in _sets(rows) if name.endswith("chunks")]
+    searches = ("search p50, CPU ms", "search p95, CPU ms")
+    for metric in searches:
+        yield pivot(rows, columns=[(name, metric) for name in sizes], corner=metric, digits=2)
+    cells = {(f"{row['system']}: {row['metric']}", row["set"]): row for row in rows}
+    lines = [f"| | {' | '.join(sizes)} |", "|---" * (len(sizes) + 1) + "|"]
+    figures = [row for row in rows if row["set"] in sizes and row["metric"] not in searches]
+    for figure in dict.fromkeys(f"{row['system']}: {row['metric']}" for row in figures):
+        shown = [_cell(cells.get((figure, size)), 3, False) for size in sizes]
+        lines.append(f"| {figure} | {' | '.join(shown)} |")
+    yield "\n".join(lines) + "\n"
+    yield from by_metric([row for row in rows if row["set"] not in sizes])
+
+
+Tables = Callable[[Sequence[Row]], Iterator[str]]
+SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
+    (
+        "retrieval",
+        "Retrieval",
+        "Every system has the same corpus and, where it uses vectors, the same MiniLM vectors;\n"
+        "each is asked for 100 results with its own defaults, in an environment of its own.",
+        _retrieval,
+    ),
+    (
+        "passages",
+        "Passages at equal budget",
+        "Share of the gold characters inside the text that is handed over, at 200 to 1,600 tokens.",
+        _passages,
+    ),
+    (
+        "loading",
+        "Loading",
+        "Share of the expected lines found in real files, beside `markitdown` on the same files.",
+        by_metric,
+    ),
+    (
+        "not_found",
+        "Not found",
+        "For each set, the gold documents of half of the questions are taken out. Those questions\n"
+        'should be answered with "not found", the others should not.',
+        by_metric,
+    ),
+    (
+        "answers",
+        "Answers",
+        "What the answer holds of the gold answer.",
+        by_metric,
+    ),
+    (
+        "faults",
+        "Faults",
+        "Points at which a process was killed, a write torn, the disk full or failing; what was\n"
+        "lost or doubled after the next open; and the work repeated after a kill.",
+        by_metric,
+    ),
+    (
+        "speed",
+        "Speed",
+        "Passages of about 110 words of natural text; static vectors. Every contender answers the\n"
+        "same questions in the same process, in turns, 100 results each (the verbs: 10).",
+        _speed,
+    ),
+    (
+        "generation",
+        "Generation",
+        "Local models beside plain `transformers.generate`; our overhead per API call.",
+        by_metric,
+    ),
+    (
+        "grounding",
+        "Groundedness",
+        "Scorers of whether a text supports an answer.",
+        by_metric,
+    ),
+)
+
+if __name__ == "__main__":
+    main()

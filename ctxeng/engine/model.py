@@ -1,0 +1,133 @@
+"""A model alone, without an engine: ``open_model(NAME).generate(messages)``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from pydantic import BaseModel
+
+from ctxeng.engine.blocking import plain, plain_stream
+from ctxeng.generation.messages import as_messages
+from ctxeng.generation.named import model_settings, open_generator
+from ctxeng.generation.reply import collect
+from ctxeng.generation.structured import schema_of, structured
+from ctxeng.protocols import Delta, Generator
+from ctxeng.settings import Settings, load_settings
+from ctxeng.types import GenerationOptions, Message, Reply, Tool
+
+Messages = str | Sequence[Message | Mapping[str, object]]
+"""A question, or messages, ours or in the form of OpenAI's chat API."""
+Schema = type[BaseModel] | Mapping[str, object]
+
+
+class Model:
+    """Writes replies. Every verb has a plain form and an async one (``agenerate``, ``astream``)."""
+
+    def __init__(self, generator: Generator, settings: Settings) -> None:
+        self._generator = generator
+        self._settings = settings.generation
+
+    @property
+    def name(self) -> str:
+        return self._generator.name
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, as the model counts (or approximately: see the backend)."""
+        return self._generator.counter.count(text)
+
+    async def agenerate(
+        self,
+        messages: Messages,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+        tools: Sequence[Tool] = (),
+        schema: Schema | None = None,
+    ) -> Reply:
+        """The whole reply.
+
+        Args:
+            max_tokens: None: the setting ``generation.max_tokens``; so with ``temperature``.
+            schema: a pydantic model or JSON schema. The reply's ``value`` holds to it; where the
+                model does not manage, it is told what is wrong, a bounded number of times.
+
+        Raises:
+            BackendError: the model or its server failed; ``kind`` says how.
+            ConfigError: the messages are none.
+        """
+        options = self._options(
+            max_tokens, temperature, top_p=top_p, seed=seed, stop=stop, tools=tools
+        )
+        if schema is not None:
+            return await structured(self._generator, as_messages(messages), options, schema)
+        stream = self._generator.stream(as_messages(messages), options)
+        return await collect(stream, options, model=self.name)
+
+    def astream(
+        self,
+        messages: Messages,
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+        tools: Sequence[Tool] = (),
+        schema: Schema | None = None,
+    ) -> AsyncIterator[Delta]:
+        """Pieces of the reply as they come; the last one says what it took and why it ended.
+
+        With a ``schema`` the text is not checked before it is handed on.
+        """
+        options = self._options(
+            max_tokens, temperature, top_p=top_p, seed=seed, stop=stop, tools=tools, schema=schema
+        )
+        return self._generator.stream(as_messages(messages), options)
+
+    generate = plain(agenerate)
+    stream = plain_stream(astream)
+
+    def _options(
+        self,
+        max_tokens: int | None,
+        temperature: float | None,
+        *,
+        top_p: float,
+        seed: int | None,
+        stop: Sequence[str],
+        tools: Sequence[Tool],
+        schema: Schema | None = None,
+    ) -> GenerationOptions:
+        return GenerationOptions(
+            max_tokens=max_tokens or self._settings.max_tokens,
+            temperature=self._settings.temperature if temperature is None else temperature,
+            top_p=top_p,
+            seed=seed,
+            stop=tuple(stop),
+            tools=tuple(tools),
+            json_schema=None if schema is None else schema_of(schema),
+        )
+
+
+def open_model(
+    model: str | Mapping[str, object] = "local", *, settings: Settings | None = None
+) -> Model:
+    """A model by its name, or by its table.
+
+    Args:
+        model: ``local``, a name of ``[models.NAME]`` in the settings, or such a table itself:
+            ``{"backend": "openai", "model": "…", "base_url": "http://127.0.0.1:8080/v1"}``.
+        settings: None reads ``ctxeng.toml`` and the environment.
+
+    Raises:
+        ConfigError: there is no such model, or its table is wrong.
+    """
+    settings = settings or load_settings()
+    if not isinstance(model, str):
+        settings = settings.model_copy(update={"models": {"model": model_settings(model)}})
+        model = "model"
+    generator = open_generator(model, settings, idf=lambda _: 1.0, replies=None)
+    return Model(generator, settings)

@@ -1,0 +1,145 @@
+"""llama.cpp inside this process (package ``xllamacpp``), asked over a private socket.
+
+The package runs llama.cpp's own server on a thread of its own. It listens on a Unix socket in a
+folder that only this user can enter: no port is opened, and nobody else can ask it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary, finalize
+
+from ctxeng.errors import BackendError, ConfigError
+from ctxeng.generation.extras import require
+from ctxeng.trace import stage
+
+if TYPE_CHECKING:
+    import httpx
+
+BATCH = 128
+"""Tokens of a prompt that are read before the server looks whether anybody still listens."""
+KEPT_MIB = 512
+"""Memory for prompts that were read before the last one."""
+WINDOW = 8_192
+"""Tokens, unless the model's table says more: memory for all of them is taken at once."""
+HTTP_THREADS = 4
+ASK_SECONDS = 60.0
+REMEMBERED = 4_096
+"""Pieces of text of which it is known whether they are control tokens."""
+
+
+class LlamaServer:
+    """One model in memory. Loading it stops all other Python threads of the process for that time,
+    which is the package's doing.
+    """
+
+    def __init__(self, gguf: Path, window: int | None) -> None:
+        """Raises:
+        ConfigError: the package is not installed, or the system has no Unix sockets.
+        BackendError: the file cannot be loaded.
+        """
+        require("xllamacpp", "llama")
+        import socket
+
+        if not hasattr(socket, "AF_UNIX"):
+            raise ConfigError(
+                'backend "llama" needs Unix sockets, which this system does not have. Run '
+                'llama.cpp\'s server, and name it with backend = "openai" and base_url.'
+            )
+        import xllamacpp
+
+        folder = Path(tempfile.mkdtemp(prefix="ctxeng-"))
+        self.socket = str(folder / "llama.sock")
+        wanted: Any = xllamacpp.CommonParams()
+        wanted.model.path = str(gguf)
+        wanted.n_ctx = window or WINDOW
+        wanted.n_batch = wanted.n_ubatch = BATCH
+        wanted.hostnames = [self.socket]
+        wanted.n_threads_http = HTTP_THREADS
+        wanted.cache_ram_mib = KEPT_MIB
+        wanted.verbosity = 0
+        wanted.warmup = wanted.ui = False
+        try:
+            server = xllamacpp.Server(wanted)
+        except RuntimeError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise BackendError(
+                f"{gguf}: cannot be loaded: it is damaged, too large for the memory, or of an "
+                "architecture that this llama.cpp does not know. Copy it again, or update "
+                "xllamacpp."
+            ) from error
+        self._control: dict[str, bool] = {}
+        held = [server]
+        # What is still at work when the interpreter ends would crash it.
+        self._close = finalize(self, _close, held, folder)
+        self._close.atexit = True
+
+    def close(self) -> None:
+        """Ends it, and whatever it is writing."""
+        self._close()
+
+    @cached_property
+    def takes_tools(self) -> bool:
+        """Whether the model's chat template knows of tools."""
+        return bool(self._ask("GET", "/props")["chat_template_caps"].get("supports_tools"))
+
+    def count(self, text: str) -> int:
+        """Tokens of the text; what looks like a control token is text."""
+        return len(self._tokens(text, control=False))
+
+    def is_control(self, piece: str) -> bool:
+        """Whether the model would read this piece of a message as a control token."""
+        if piece not in self._control:
+            if len(self._control) >= REMEMBERED:
+                self._control.clear()
+            as_control = len(self._tokens(piece, control=True))
+            self._control[piece] = as_control == 1 < self.count(piece)
+        return self._control[piece]
+
+    def _tokens(self, text: str, *, control: bool) -> list[int]:
+        body = {"content": text, "add_special": False, "parse_special": control}
+        return list(self._ask("POST", "/tokenize", json=body)["tokens"])
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        import httpx
+
+        try:
+            return self._client.request(method, path, **options).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise BackendError(f"llama.cpp does not answer {path}: {error!r}.") from error
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        import httpx
+
+        return httpx.Client(
+            transport=httpx.HTTPTransport(uds=self.socket),
+            base_url="http://localhost",
+            timeout=ASK_SECONDS,
+            trust_env=False,
+        )
+
+
+_servers: WeakValueDictionary[tuple[Path, int | None], LlamaServer] = WeakValueDictionary()
+_starting = threading.Lock()
+
+
+def llama_server(gguf: Path, window: int | None) -> LlamaServer:
+    """The server of a file, started where it does not run yet. Raises as ``LlamaServer``."""
+    with _starting:
+        server = _servers.get((gguf, window))
+        if server is None:
+            with stage("generate.load") as facts:
+                facts["file"] = gguf.name
+                server = _servers[gguf, window] = LlamaServer(gguf, window)
+    return server
+
+
+def _close(held: list[Any], folder: Path) -> None:
+    held.clear()  # its destructor ends the threads and waits for them
+    shutil.rmtree(folder, ignore_errors=True)

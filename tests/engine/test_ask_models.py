@@ -1,0 +1,154 @@
+"""Answers by a model: the same context, sent to a server, checked when it comes back."""
+
+import pytest
+
+from ctxeng import Document, Engine, Settings
+from ctxeng.engine.model import open_model
+from ctxeng.errors import BackendError, ConfigError
+from ctxeng.settings import EmbeddingSettings, GenerationSettings, ModelSettings, PriceSettings
+from tests.generation.server import chat, serving, status
+
+QUESTION = "How long is parental leave?"
+LEAVE = "Parental leave is 20 weeks, fully paid."
+
+
+@pytest.fixture(scope="module")
+def _serving():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def server(_serving):
+    _serving.reset()
+    return _serving
+
+
+def settings(server, **generation):
+    return Settings(
+        embedding=EmbeddingSettings(model="none"),
+        models={
+            "far": ModelSettings(
+                backend="openai",
+                model="some-model",
+                base_url=server.url,
+                prices=PriceSettings(prompt=2.0, completion=10.0),
+            )
+        },
+        generation=GenerationSettings(**generation),
+    )
+
+
+@pytest.fixture
+def engine(server):
+    with Engine.open(":memory:", settings=settings(server)) as engine:
+        engine.index([Document(id="leave", text=LEAVE)])
+        yield engine
+
+
+def test_a_named_model_gets_the_context_and_its_answer_is_checked(server, engine):
+    server.reset(chat("It is 20 weeks, ", "fully paid [1]."))
+    answer = engine.ask(QUESTION, model="far")
+    assert answer.text == "It is 20 weeks, fully paid [1]."
+    assert answer.found
+    (citation,) = answer.citations
+    assert citation.quote == LEAVE
+    assert answer.usage.prompt_tokens == 11
+    assert answer.usage.cost == pytest.approx((11 * 2 + 7 * 10) / 1e6)
+    assert "some-model" in answer.model
+    (body,) = server.bodies
+    assert body["messages"][0]["role"] == "system"
+    assert LEAVE in str(body["messages"][-1]["content"])
+    assert QUESTION in str(body["messages"][-1]["content"])
+
+
+def test_the_stream_joined_is_the_answer(server, engine):
+    server.reset(chat("20 ", "weeks ", "[1]."))
+    *deltas, answer = engine.stream(QUESTION, model="far")
+    assert "".join(delta.text for delta in deltas) == answer.text == "20 weeks [1]."
+
+
+def test_what_the_sources_cannot_answer_is_not_asked_of_the_model(server, engine):
+    answer = engine.ask("Who won the world cup of 1998?", model="far")
+    assert not answer.found
+    assert not server.bodies
+
+
+def test_the_same_question_is_sent_once(server, engine):
+    server.reset(chat("20 weeks [1]."))
+    first = engine.ask(QUESTION, model="far")
+    second = engine.ask(QUESTION, model="far")
+    assert first.text == second.text
+    assert second.usage.cost == 0
+    assert len(server.bodies) == 1
+
+
+def test_a_context_that_is_too_long_is_built_smaller_once(server, engine):
+    too_long = status(
+        400,
+        '{"error": {"message": "maximum context length exceeded", '
+        '"code": "context_length_exceeded"}}',
+    )
+    server.reset(too_long, chat("20 weeks [1]."))
+    answer = engine.ask(QUESTION, model="far", budget=600)
+    assert answer.text == "20 weeks [1]."
+    assert answer.context.budget == 300
+    server.reset(too_long, too_long)
+    with pytest.raises(BackendError, match=r"(?i)long|context") as caught:
+        engine.ask(QUESTION + " And why?", model="far")
+    assert caught.value.kind == "context_length"
+    assert len(server.bodies) == 2
+
+
+def test_the_setting_names_who_answers(server):
+    server.reset(chat("20 weeks [1]."))
+    with Engine.open(":memory:", settings=settings(server, model="far")) as engine:
+        engine.index([Document(id="leave", text=LEAVE)])
+        assert engine.ask(QUESTION).text == "20 weeks [1]."
+        assert engine.ask(QUESTION, model="extractive").model == "extractive"
+
+
+def test_a_spend_limit_stops_before_the_call(server):
+    limited = settings(server, spend_per_call=1e-9)
+    with Engine.open(":memory:", settings=limited) as engine:
+        engine.index([Document(id="leave", text=LEAVE)])
+        with pytest.raises(BackendError, match="spend_per_call"):
+            engine.ask(QUESTION, model="far")
+    assert not server.bodies
+
+
+def test_a_model_that_fails_falls_back_on_the_next_one(server):
+    table = {"backend": "openai", "model": "m", "base_url": server.url, "timeout": 2.0}
+    models = {
+        "first": ModelSettings(**table, fallback="second"),
+        "second": ModelSettings(**{**table, "model": "other"}, fallback="first"),
+    }
+    configured = settings(server).model_copy(update={"models": models})
+    server.reset(status(401), chat("20 weeks [1]."))
+    with Engine.open(":memory:", settings=configured) as engine:
+        engine.index([Document(id="leave", text=LEAVE)])
+        assert engine.ask(QUESTION, model="first").text == "20 weeks [1]."
+    assert [body["model"] for body in server.bodies] == ["m", "other"]
+
+
+def test_an_unknown_model_is_named_with_those_that_there_are(engine):
+    with pytest.raises(ConfigError, match=r"no model is called 'near'.*extractive, local, far"):
+        engine.ask(QUESTION, model="near")
+
+
+def test_a_model_alone_writes_replies_to_messages(server):
+    server.reset(chat("Hello!"), chat("Hello again!"))
+    table = {"backend": "openai", "model": "some-model", "base_url": server.url}
+    model = open_model(table, settings=Settings())
+    reply = model.generate([{"role": "user", "content": "Hi"}], max_tokens=9)
+    assert (reply.text, reply.stop) == ("Hello!", "stop")
+    assert "".join(delta.text for delta in model.stream("Hi")) == "Hello again!"
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": "Hi"}]
+    assert model.count("") == 0
+
+
+def test_a_wrong_table_says_what_is_wrong():
+    with pytest.raises(ConfigError, match="backend"):
+        open_model({"backend": "telepathy"}, settings=Settings())
+    with pytest.raises(ConfigError, match="no model is called"):
+        open_model("nobody", settings=Settings())
