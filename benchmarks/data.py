@@ -224,10 +224,11 @@ def argument_parser(docstring: str | None) -> argparse.ArgumentParser:
 
 
 def write_rows(rows: Sequence[Row], file: Path | None) -> None:
-    """Write the rows as one JSON array."""
+    """Write the rows as one JSON array, a line each."""
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(list(rows), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        file.write_text(f"[\n{lines}\n]\n", "utf-8")
 
 
 def print_table(rows: Sequence[Row]) -> None:

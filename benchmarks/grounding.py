@@ -201,7 +201,8 @@ def balanced_accuracy(right: Labels, labels: Labels, weights: Scores) -> Scores:
         / np.maximum(weights[:, labels == side].sum(axis=1), 1)
         for side in (True, False)
     ]
-    return (shares[0] + shares[1]) / 2
+    mean: Scores = (shares[0] + shares[1]) / 2
+    return mean
 
 
 def auroc(scores: Scores, labels: Labels, weights: Scores) -> Scores:
@@ -212,7 +213,8 @@ def auroc(scores: Scores, labels: Labels, weights: Scores) -> Scores:
     ordered = (high > low) + 0.5 * (high == low)
     first, second = weights[:, labels], weights[:, ~labels]
     pairs = first.sum(axis=1) * second.sum(axis=1)
-    return ((first @ ordered) * second).sum(axis=1) / np.maximum(pairs, 1)
+    share: Scores = ((first @ ordered) * second).sum(axis=1) / np.maximum(pairs, 1)
+    return share
 
 
 def resampled(groups: Sequence[str], *, seed: int = 0) -> Scores:

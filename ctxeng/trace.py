@@ -32,7 +32,7 @@ class Recorder:
         """Id and JSON. The id is the hash of what went in and came out, timings left aside."""
         body: Facts = {"verb": self.verb, "inputs": self.inputs, "version": version("ctxeng")}
         untimed: list[JsonValue] = [
-            {k: v for k, v in s.items() if k not in {"seconds", "cpu_seconds"}} for s in self.stages
+            {k: v for k, v in s.items() if k not in {"seconds", "cpu_seconds", "wait"}} for s in self.stages
         ]
         identity = json.dumps({**body, "stages": untimed}, sort_keys=True)
         return sha256(identity)[:32], json.dumps({**body, "stages": self.stages})

@@ -43,7 +43,12 @@ SYSTEMS = {
 LOADERS: Mapping[str, Sequence[str]] = {"markitdown": ("markitdown[all]",)}
 """Peers that load files and retrieve nothing."""
 INDEXERS: Mapping[str, Sequence[str]] = {
-    "langchain_index": ("langchain-classic", "langchain-community", "langchain-chroma"),
+    "langchain_index": (
+        "langchain-classic",
+        "langchain-community",
+        "langchain-chroma",
+        "greenlet",  # which its SQLRecordManager needs and does not ask for
+    ),
 }
 """Peers that follow a folder of files, run after run."""
 

@@ -32,7 +32,7 @@ class StructuredChunker:
 
     def __init__(self, settings: ChunkingSettings | None = None) -> None:
         self._settings = settings or ChunkingSettings()
-        self.name = f"structured-1 {self._settings.min_words}-{self._settings.max_words}"
+        self.name = f"structured-2 {self._settings.min_words}-{self._settings.max_words}"
 
     def chunk(self, document: Document) -> list[Chunk]:
         """The document's chunks in order; none for a document of white space."""

@@ -114,11 +114,14 @@ def _stream(
 
 def _print_doubts(answer: Answer) -> None:
     """What the reader should know of an answer that a model wrote."""
+    from ctxeng.generation import EXTRACTIVE
+    from ctxeng.grounding import SUPPORTED
+
     if answer.error:
         output.note(f"The model broke off: {answer.error}")
-    unsupported = [claim for claim in answer.claims if not claim.sources]
-    for claim in unsupported:
-        output.note(f"No support found: {output.one_line(claim.text, QUOTE)}")
+    for claim in answer.claims:
+        if answer.model != EXTRACTIVE and claim.support < SUPPORTED:
+            output.note(f"No support found: {output.one_line(claim.text, QUOTE)}")
     if answer.usage.cost:
         usage = answer.usage
         output.note(

@@ -10,9 +10,9 @@ import anyio
 from ctxeng.context import Assembler
 from ctxeng.engine.wiring import Parts
 from ctxeng.errors import BackendError, ConfigError
-from ctxeng.generation import NOT_FOUND
+from ctxeng.generation import EXTRACTIVE, NOT_FOUND
 from ctxeng.generation.reply import closable
-from ctxeng.grounding import cite
+from ctxeng.grounding import SUPPORTED, cite
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.retrieval import HybridRetriever
 from ctxeng.trace import Facts, Recorder, recording, stage
@@ -120,16 +120,20 @@ async def answer(
                 # Its window is smaller than we know: once more with half of the context.
                 if smaller or written or failure.kind != "context_length":
                     raise
-    with recording(recorder), stage("ground"):
+    with recording(recorder), stage("ground") as facts:
         claims, citations = cite(written, built.sources, parts.idf)
+        if generator.name != EXTRACTIVE and written != NOT_FOUND:
+            claims = tuple(await parts.verifier.verify(written, built.sources))
+        found = bool(citations) or any(claim.support >= SUPPORTED for claim in claims)
+        facts["claims"] = [round(claim.support, 4) for claim in claims]
     prompt = usage.prompt_tokens or built.tokens
     completion = usage.completion_tokens or generator.counter.count(written)
     trace_id, trace = recorder.record()
     parts.record(trace_id, trace)
     yield Answer(
         text=written,
-        found=bool(citations),
-        claims=claims if citations else (),
+        found=found,
+        claims=claims if found else (),
         citations=citations,
         context=built,
         usage=usage.model_copy(update={"prompt_tokens": prompt, "completion_tokens": completion}),

@@ -11,7 +11,7 @@ from ctxeng.chunking import DeterministicContextualizer, StructuredChunker
 from ctxeng.embedding import StaticEmbedder, open_embedders
 from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
 from ctxeng.generation.named import open_generator
-from ctxeng.grounding import Answerability
+from ctxeng.grounding import Answerability, SupportVerifier, TermSupport
 from ctxeng.indexing import ChromaIndex, ExactIndex, TantivyIndex, catch_up
 from ctxeng.indexing.chroma import Folder, Server
 from ctxeng.protocols import (
@@ -22,6 +22,7 @@ from ctxeng.protocols import (
     Generator,
     Store,
     TokenCounter,
+    Verifier,
 )
 from ctxeng.retrieval import DenseSearch
 from ctxeng.settings import IndexingSettings, Settings
@@ -53,6 +54,7 @@ class Parts:
     generator: Generator | None
     """Who writes answers; None: who the settings name."""
     answerability: Answerability
+    verifier: Verifier
     read_only: bool
     completeness: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
     """By model: the state of its vectors, and the share of the chunks that had one in it."""
@@ -168,6 +170,7 @@ def open_parts(
         counter=counter or PackagedTokenCounter(),
         generator=generator,
         answerability=Answerability(lexical.idf),
+        verifier=SupportVerifier(TermSupport(lexical.idf), lexical.idf),
         read_only=read_only,
     )
 

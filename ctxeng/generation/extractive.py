@@ -20,6 +20,7 @@ from ctxeng.text.terms import terms
 from ctxeng.text.tokens import PackagedTokenCounter
 from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Segment, Usage
 
+EXTRACTIVE = "extractive"
 NOT_FOUND = "Not found in the sources."
 
 MAX_SENTENCES = 3
@@ -71,7 +72,7 @@ class ExtractiveGenerator:
     terms that are still missing.
     """
 
-    name = "extractive"
+    name = EXTRACTIVE
 
     def __init__(self, idf: Idf) -> None:
         self._idf = idf

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary, finalize
 
 from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.extras import require
+from ctxeng.generation.resting_threads import resting_threads
 from ctxeng.trace import stage
 
 if TYPE_CHECKING:
@@ -51,8 +52,14 @@ class LlamaServer:
                 'backend "llama" needs Unix sockets, which this system does not have. Run '
                 'llama.cpp\'s server, and name it with backend = "openai" and base_url.'
             )
-        import xllamacpp
-
+        try:
+            with resting_threads():
+                import xllamacpp
+        except ImportError as error:
+            raise ConfigError(
+                f"xllamacpp cannot be imported: {error}. Install the library that it names, or "
+                'use backend = "transformers".'
+            ) from error
         folder = Path(tempfile.mkdtemp(prefix="ctxeng-"))
         self.socket = str(folder / "llama.sock")
         wanted: Any = xllamacpp.CommonParams()

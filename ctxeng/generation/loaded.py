@@ -15,6 +15,7 @@ from ctxeng.generation.extras import LOCAL, require
 from ctxeng.generation.folders import check_model_folder, check_vocabulary
 from ctxeng.generation.loading_bar import bars_where_watched
 from ctxeng.generation.prefix import PrefixStore, Read
+from ctxeng.generation.resting_threads import import_torch
 from ctxeng.trace import stage
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         if tokenizer is None:
             for package in LOCAL:
                 require(package, "local")
+            import_torch()
             from transformers import AutoTokenizer
 
             with _as_ours(folder, "tokenizer"):

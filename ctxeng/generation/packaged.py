@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.extras import missing, require
+from ctxeng.generation.resting_threads import import_torch
 from ctxeng.protocols import OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def convert(gguf: Path, into: Path) -> None:
     The state dict is saved as it is, because transformers refuses ``save_pretrained`` on a model
     that came from a GGUF file.
     """
+    import_torch()
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -3,9 +3,16 @@
 from ctxeng.grounding.answerable import Answerability
 from ctxeng.grounding.asked import ModelSupport
 from ctxeng.grounding.citations import cite
-from ctxeng.grounding.support import CombinedSupport, CosineSupport, SupportVerifier, TermSupport
+from ctxeng.grounding.support import (
+    SUPPORTED,
+    CombinedSupport,
+    CosineSupport,
+    SupportVerifier,
+    TermSupport,
+)
 
 __all__ = [
+    "SUPPORTED",
     "Answerability",
     "CombinedSupport",
     "CosineSupport",

@@ -36,6 +36,10 @@ _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 Pair = tuple[str, str]
 """A sentence, and the text that may hold it."""
 
+SUPPORTED = 0.48
+"""``TermSupport`` below this: no support found. Chosen on one half of five labelled sets; see
+docs/decisions/support.md."""
+
 
 class SupportScorer(Protocol):
     """Says how much of a sentence a text holds.
@@ -236,6 +240,7 @@ def _clipped(score: float) -> float:
 
 
 __all__ = [
+    "SUPPORTED",
     "CombinedSupport",
     "CosineSupport",
     "SupportScorer",

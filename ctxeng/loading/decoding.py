@@ -175,4 +175,10 @@ def _likeliest(sample: bytes, uri: str) -> str:
     best = from_bytes(sample, cp_isolation=_ONE_BYTE).best() or from_bytes(sample).best()
     if best is None:
         raise LoadError(uri, "is in no encoding that can be told", "Save it as UTF-8")
+    if best.encoding == "cp1250":  # its sibling of ISO has other places for ą, ś and ź
+        strange = {
+            name: len(_SYMBOL_IN_WORD.findall(sample.decode(name, "replace")))
+            for name in ("cp1250", "iso8859_2")
+        }
+        return min(strange, key=lambda name: strange[name])
     return best.encoding

@@ -195,6 +195,6 @@ def _blocks(text: str, offset: int) -> Iterator[Quote]:
         start = offset + match.start()
         span = Span(start=start, end=start + len(match.group().rstrip()))
         fence = "```" if "```" not in block else "~~~~"
-        inline = "`" not in block and len(sentences(block)) == 1 and "\n" not in block
-        shown = f"`{block.strip()}`" if inline else f"\n{fence}\n{block}\n{fence}\n"
-        yield Quote(span, shown, "code")
+        inline = f"`{block.strip()}`"
+        simple = "\n" not in block and "`" not in block and len(sentences(inline)) == 1
+        yield Quote(span, inline if simple else f"\n{fence}\n{block}\n{fence}\n", "code")

@@ -5,6 +5,7 @@ import pytest
 from ctxeng import Document, Engine, Settings
 from ctxeng.engine.model import open_model
 from ctxeng.errors import BackendError, ConfigError
+from ctxeng.grounding import SUPPORTED
 from ctxeng.settings import EmbeddingSettings, GenerationSettings, ModelSettings, PriceSettings
 from tests.generation.server import chat, serving, status
 
@@ -60,6 +61,17 @@ def test_a_named_model_gets_the_context_and_its_answer_is_checked(server, engine
     assert body["messages"][0]["role"] == "system"
     assert LEAVE in str(body["messages"][-1]["content"])
     assert QUESTION in str(body["messages"][-1]["content"])
+
+
+def test_each_sentence_is_checked_whether_it_cites_or_not(server, engine):
+    server.reset(chat("Parental leave is 20 weeks. It was invented by Martians in Nebraska."))
+    answer = engine.ask(QUESTION, model="far")
+    supported, invented = answer.claims
+    assert answer.found
+    assert supported.support >= SUPPORTED > invented.support
+    assert supported.sources[0].document_id == "leave"
+    server.reset(chat("The recipe needs three eggs."))
+    assert not engine.ask("How long is paid parental leave?", model="far").found
 
 
 def test_the_stream_joined_is_the_answer(server, engine):

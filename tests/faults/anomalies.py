@@ -183,21 +183,23 @@ def main() -> None:
     parser.add_argument("--points", type=int, required=True, help="for each kind and target")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, forks_with_shim() as forks:
-        loop = Loop(forks, Path(name).resolve() / "loop")
-        for target, path in TARGETS.items():
-            for kind in KINDS:
-                tally = loop.try_points(kind, path, loop.points(path, arguments.points))
-                row = {
-                    "target": target,
-                    "kind": kind,
-                    "tried": tally.tried,
-                    "recovered": tally.recovered,
-                    "lost": tally.count("lost"),
-                    "doubled": tally.count("doubled"),
-                    "problems": [what for _, what in tally.problems],
-                }
-                sys.stdout.write(json.dumps(row) + "\n")
-                sys.stdout.flush()
+        root = Path(name).resolve() / "loop"
+        for dense, targets in (("exact", TARGETS), ("chroma", {"Chroma": "dense/"})):
+            loop = Loop(forks, root, dense=dense)
+            for target, path in targets.items():
+                for kind in KINDS:
+                    tally = loop.try_points(kind, path, loop.points(path, arguments.points))
+                    row = {
+                        "target": target,
+                        "kind": kind,
+                        "tried": tally.tried,
+                        "recovered": tally.recovered,
+                        "lost": tally.count("lost"),
+                        "doubled": tally.count("doubled"),
+                        "problems": [what for _, what in tally.problems],
+                    }
+                    sys.stdout.write(json.dumps(row) + "\n")
+                    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -28,24 +28,29 @@ def ole(streams):
     bodies = {
         tuple(path.split("/")): content.ljust(4_096, b"\0") for path, content in streams.items()
     }
-    directory_sectors = -(-len(names) * 128 // SECTOR)
-    fat = [END] * 1 + [n + 2 for n in range(directory_sectors - 1)] + [END]
-    fat[0] = FAT_SECTOR
+    sectors = {name: -(-len(body) // SECTOR) for name, body in bodies.items()}
+    in_directory = -(-len(names) * 128 // SECTOR)
+    in_table = -(-(in_directory + sum(sectors.values())) // (SECTOR // 4 - 1))
+    fat = [FAT_SECTOR] * in_table + _chain(in_table, in_directory)
     starts, data = {}, b""
     for name, body in bodies.items():
-        sectors = -(-len(body) // SECTOR)
         starts[name] = len(fat)
-        fat += [len(fat) + n + 1 for n in range(sectors - 1)] + [END]
-        data += body.ljust(sectors * SECTOR, b"\0")
-    assert len(fat) <= SECTOR // 4, "one sector of FAT is enough for tests"
+        fat += _chain(len(fat), sectors[name])
+        data += body.ljust(sectors[name] * SECTOR, b"\0")
+    fat += [FREE] * (in_table * SECTOR // 4 - len(fat))
     header = struct.pack(
         "<8s16xHHHHH6xIIIIIIIII",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        0x3E, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4_096, END, 0, END, 0,
-    ) + struct.pack("<109I", 0, *[FREE] * 108)  # fmt: skip
-    table = struct.pack("<128I", *fat, *[FREE] * (128 - len(fat)))
+        0x3E, 3, 0xFFFE, 9, 6, 0, in_table, in_table, 0, 4_096, END, 0, END, 0,
+    )  # fmt: skip
+    header += struct.pack("<109I", *range(in_table), *[FREE] * (109 - in_table))
+    table = struct.pack(f"<{len(fat)}I", *fat)
     entries = b"".join(_entry(name, names, bodies, starts) for name in names)
-    return header + table + entries.ljust(directory_sectors * SECTOR, b"\0") + data
+    return header + table + entries.ljust(in_directory * SECTOR, b"\0") + data
+
+
+def _chain(start, count):
+    return [start + n + 1 for n in range(count - 1)] + [END]
 
 
 def _entry(name, names, bodies, starts):

@@ -16,7 +16,7 @@ TEXTS = {
     "russian": "Сотрудники обязаны соблюдать правила внутреннего распорядка и охраны труда.",
     "greek": "Οι εργαζόμενοι πρέπει να τηρούν τους κανόνες ασφαλείας στον χώρο εργασίας.",
     "hebrew": "העובדים חייבים לציית לכללי הבטיחות במקום העבודה.",
-    "japanese": "社員は就業規則を守らなければならない。休暇の申請は二週間前までに提出してください。",
+    "japanese": "社員は就業規則を守らなければならない。休暇は二週間前までに申請してください。",
     "chinese": "员工必须遵守公司的规章制度。请假申请应提前两周提交给主管批准。",
     "taiwanese": "員工必須遵守公司的規章制度。請假申請應提前兩週提交給主管批准。",
     "korean": "직원은 회사의 규정을 준수해야 합니다. 휴가 신청은 이 주 전에 제출해 주십시오.",
@@ -76,9 +76,7 @@ def test_a_rare_accent_in_long_latin_1_text_is_kept():
     assert decoded(text.encode("latin-1"), "a.txt") == text
 
 
-@pytest.mark.parametrize(
-    "name", ["punycode", "idna", "no-such", "base64", "unicode_escape", "rot13"]
-)
+@pytest.mark.parametrize("name", ["punycode", "idna", "no-such", "base64", "rot13"])
 def test_names_that_are_no_encoding_of_text_are_none(name):
     assert in_encoding(b"abc-def", name) is None
 

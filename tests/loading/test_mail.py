@@ -124,7 +124,8 @@ def test_mails_within_mails_are_read_five_deep():
 def test_a_delivery_report_says_what_it_reports():
     data = (
         b'Subject: Failed\nContent-Type: multipart/report; boundary="b"\n\n--b\n'
-        b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nStatus: 5.1.1\n\n--b--\n"
+        b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nStatus: 5.1.1\n\n"
+        b"--b--\n"
     )
     (document,) = load_bytes(data, "a.eml")
     assert "Status: 5.1.1" in document.text

@@ -67,7 +67,7 @@ def test_text_in_a_code_page_is_decoded():
 def test_attachments_and_messages_within_are_documents():
     place = "__attach_version1.0_#00000000/"
     extra = properties(
-        {0x3707: "oil.csv", 0x3701: b"city,litres\nPorto,12\n"}, header=8, place=place
+        {0x3707: "oil.csv", 0x3701: b"city,litres\nPorto,12" + b"\n" * 4_096}, header=8, place=place
     )
     place = "__attach_version1.0_#00000001/"
     extra |= properties({0x3001: "Forwarded"}, header=8, place=place)

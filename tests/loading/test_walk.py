@@ -1,7 +1,9 @@
 """What is found below a root, in which order, and what is refused."""
 
 import os
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -155,22 +157,41 @@ def test_a_name_that_is_not_utf_8_is_reported(tmp_path):
     refused.uri.encode("utf-8")
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root"
-)
-def test_what_may_not_be_read_is_reported_and_the_rest_goes_on(tmp_path):
-    closed = write(tmp_path, "closed/a.txt").parent
-    rules = write(tmp_path, "in/.gitignore", "b.txt")
-    write(tmp_path, "in/b.txt")
-    closed.chmod(0)
-    rules.chmod(0)
+@contextmanager
+def as_nobody():
+    """Permissions do not bind root: be somebody else for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)
     try:
-        names = found(tmp_path)
+        yield
     finally:
-        closed.chmod(0o700)
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no such permissions")
+def test_what_may_not_be_read_is_reported_and_the_rest_goes_on():
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        write(root, "closed/a.txt").parent.chmod(0)
+        write(root, "in/.gitignore", "b.txt").chmod(0)
+        write(root, "in/b.txt", "A lamp.")
+        write(root, "in/c.txt", "No lamp.").chmod(0)
+        found(root)  # whatever is imported late is here before this is somebody else
+        with as_nobody():
+            names = found(root)
+            documents = load(root)
+            with pytest.raises(
+                LoadError, match=r"c\.txt: cannot be read: Permission denied\. Check"
+            ):
+                load(root / "in" / "c.txt")
+        (root / "closed").chmod(0o700)
     assert names[0] == "closed: cannot be entered: Permission denied"
-    assert names[1].startswith(".gitignore: cannot be read")
-    assert names[2] == "in/b.txt"
+    assert names[1].startswith(".gitignore: cannot be read, so that it ignores nothing")
+    assert names[2:] == ["in/b.txt", "in/c.txt"]
+    assert [document.text for document in documents] == ["A lamp."]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error_of_its_own(tmp_path, monkeypatch):
