@@ -47,13 +47,13 @@ class Scale:
     in_a_row: int
 
 
-FULL = Scale(points=10, files=3_000, kills=8, in_a_row=10)
+FULL = Scale(points=10, files=3_000, kills=12, in_a_row=10)
 QUICK = Scale(points=1, files=200, kills=1, in_a_row=1)
 
 
 def points(count: int) -> Iterator[Row]:
     """Rows of the anomaly loop, which runs in a process of its own."""
-    command = [sys.executable, ANOMALIES, "--points", str(count)]
+    command = [sys.executable, str(ANOMALIES), "--points", str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loop:
         assert loop.stdout is not None
         for line in loop.stdout:

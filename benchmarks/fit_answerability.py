@@ -210,14 +210,16 @@ def measure(name: str, found: Sequence[Example]) -> Iterator[Row]:
         w = fit(x[inside], y[inside], weights[inside])
         scores[~inside] = x[~inside] @ w[:-1] + w[-1]
     kinds = np.array([example.kind for example in found])
+    whole = np.array([example.whole for example in found])
+    abstains = (scores < 0) & ~whole
     for kind in dict.fromkeys(kinds):
         mine = kinds == kind
         yield _row(name, kind, "AUROC", auroc(scores[mine], y[mine]), None)
         for there, metric in ((0, "abstains, gone"), (1, "abstains wrongly, there")):
-            outcomes = (scores[mine & (y == there)] < 0).astype(np.float64)
+            outcomes = abstains[mine & (y == there)].astype(np.float64)
             yield _row(name, kind, metric, float(outcomes.mean()), outcomes)
     yield _row(name, "all kinds", "AUROC", auroc(scores, y), None)
-    outcomes = y[[example.whole for example in found]]
+    outcomes = y[whole]
     yield _row(name, "all kinds", "there, if one source holds all terms", outcomes.mean(), outcomes)
     print(name, Weights(*(round(float(value), 2) for value in fit(x, y, weights))))
 

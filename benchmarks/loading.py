@@ -5,9 +5,10 @@
 
 A set is a folder of files with an ``expected.jsonl`` {file, must_contain, note, expect?}. A file
 is *right* when it loads or, where the set says that it is encrypted, broken or without text, is
-reported as such: of an encrypted file the report must say that, of a broken one there must be one. A line is *found* when its letters
-and digits stand in the text (or title) in a row: marks of Markdown, white space and line breaks
-count on neither side. Times are CPU time of one file, the better of two runs, imports done.
+reported as such: of an encrypted file the report must say that, of a broken one there must be one.
+A line is *found* when its letters and digits stand in the text (or title) in a row: marks of
+Markdown, white space and line breaks count on neither side. Times are CPU time of one file, the
+better of two runs, imports done.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from pydantic import JsonValue
 from ctxeng.types import sha256
 
 Facts = dict[str, JsonValue]
+TIMES = {"seconds", "cpu_seconds", "wait"}
+"""Facts that differ from run to run."""
 
 
 class Recorder:
@@ -32,7 +34,7 @@ class Recorder:
         """Id and JSON. The id is the hash of what went in and came out, timings left aside."""
         body: Facts = {"verb": self.verb, "inputs": self.inputs, "version": version("ctxeng")}
         untimed: list[JsonValue] = [
-            {k: v for k, v in s.items() if k not in {"seconds", "cpu_seconds", "wait"}} for s in self.stages
+            {key: fact for key, fact in one.items() if key not in TIMES} for one in self.stages
         ]
         identity = json.dumps({**body, "stages": untimed}, sort_keys=True)
         return sha256(identity)[:32], json.dumps({**body, "stages": self.stages})

@@ -300,12 +300,16 @@ class Attachment(Value):
     """Base64."""
 
 
+def _no_parameters() -> Metadata:
+    return {"type": "object", "properties": {}}
+
+
 class Tool(Value):
     """A callable that the model may ask for; what it says of itself is data, never an order."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str = ""
-    parameters: Metadata = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: Metadata = Field(default_factory=_no_parameters)
     """JSON schema of its arguments."""
     server: str = ""
     side_effects: bool = True

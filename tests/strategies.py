@@ -10,9 +10,7 @@ TERMS = ["pump", "seal", "valve", "rotor", "pager", "berlin", "invoice", "audit"
 
 short_texts = st.lists(st.sampled_from(TERMS), min_size=1, max_size=9).map(" ".join)
 queries = st.lists(st.sampled_from([*TERMS, "absent", "the"]), max_size=6).map(" ".join)
-corpora = st.lists(
-    st.lists(short_texts, min_size=1, max_size=4), min_size=1, max_size=8
-)
+corpora = st.lists(st.lists(short_texts, min_size=1, max_size=4), min_size=1, max_size=8)
 """Documents as lists of chunks; none has over 36 words, up to which lengths are kept exactly."""
 
 

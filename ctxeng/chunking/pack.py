@@ -56,9 +56,7 @@ def pack(text: str, atoms: Sequence[Atom], *, low: float, high: float) -> list[S
     """
     sums = [0.0, *accumulate(atom.size for atom in atoms)]
     ranks = [_rank(text, atom) for atom in atoms]
-    fixed = [
-        i for i in _peaks(ranks, sums, REACH * high) if sums[i] >= low <= sums[-1] - sums[i]
-    ]
+    fixed = [i for i in _peaks(ranks, sums, REACH * high) if sums[i] >= low <= sums[-1] - sums[i]]
     spans: list[Span] = []
     first = 0
     for last in (*fixed, len(atoms)):
@@ -108,14 +106,14 @@ def _border(
     rest = sums[last] - sums[first]
     if rest <= high:
         return last
-    least = low if rest >= 2 * low else max(rest - high, rest / 3)
+    least, most = (low, high) if rest >= 2 * low else (rest / 3, rest * 2 / 3)
     inside = []
     end = first + 1
-    while end < last and sums[end] - sums[first] <= high:
+    while end < last and sums[end] - sums[first] <= most:
         if sums[end] - sums[first] >= least:
             inside.append(end)
         end += 1
     if not inside:
         return max(first + 1, end - 1)
-    even = [i for i in inside if math.ceil((sums[last] - sums[i]) / high) * low <= sums[last] - sums[i]]
+    even = [i for i in inside if math.ceil((rest := sums[last] - sums[i]) / high) * low <= rest]
     return max(even or inside, key=lambda i: ranks[i])

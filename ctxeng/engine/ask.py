@@ -163,7 +163,8 @@ def answerability(parts: Parts, text: str, context: Context) -> float:
     """The probability that what was found holds an answer."""
     dense = parts.dense()
     # Dense search returns whatever the filter lets through: fewer than it may means that is all.
-    seen = sum(len(row.chunk_ids) for row in (*context.sources, *context.dropped))
+    kept = sum(len(source.chunk_ids) for source in context.sources)
+    seen = kept + sum(len(row.chunk_ids) for row in context.dropped)
     few = dense is not None and seen < parts.settings.retrieval.candidates
     return parts.answerability.score(
         text,

@@ -250,10 +250,10 @@ def _index_file(run: _Run, path: Path, gone: dict[str, SourceRecord]) -> None:
             run.counts["unchanged"] += 1
         return
     with stage("index.load"):
-        documents, error = load_source(data, uri, settings=run.parts.settings.loading)
-    why, hint = (error.why, error.hint) if error is not None else ("", "")
-    if error is not None:
-        run.fail(error)
+        documents, failure = load_source(data, uri, settings=run.parts.settings.loading)
+    why, hint = (failure.why, failure.hint) if failure is not None else ("", "")
+    if failure is not None:
+        run.fail(failure)
     if not documents:
         if record is None:  # what a good earlier version said stays until the file is good again
             run.add(Entry(uri, digest, why=why, hint=hint))

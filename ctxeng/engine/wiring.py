@@ -86,7 +86,14 @@ class Parts:
         return [tier for tier in self.tiers if not isinstance(tier.embedder, StaticEmbedder)]
 
     def catch_up(self, *, verify: bool = False) -> None:
-        catch_up(self.store, self.lexical, verify=verify)
+        done = catch_up(self.store, self.lexical, verify=verify)
+        if done.rebuilt:
+            logger.warning(
+                "%s: the lexical index %s; it was made anew from the record (%d changes).",
+                self.folder,
+                done.rebuilt,
+                done.changes,
+            )
 
     def generator_of(self, model: str | None) -> Generator:
         """A generator by name, made once; None: the one of this engine.

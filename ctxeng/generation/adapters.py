@@ -33,6 +33,7 @@ class Adapters:
         self._model: Any = model
         self._shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
         self._names: dict[Path, str] = {}
+        self._active: str | None = None
 
     def load(self, folder: Path) -> str:
         """The name of the adapter in this folder, by which ``used`` takes it.
@@ -55,18 +56,20 @@ class Adapters:
                         f"{folder}: the adapter cannot be loaded: {error}"
                     ) from error
                 self._model.eval()
+                self._active = None
             self._names[folder] = name
         return self._names[folder]
 
     @contextmanager
     def used(self, name: str) -> Iterator[None]:
         """The model with this adapter inside; empty: as it is without any."""
-        if self._names:
+        if self._names and name != self._active:
             if name:
                 self._model.enable_adapters()
                 self._model.set_adapter(name)
             else:
                 self._model.disable_adapters()
+            self._active = name
         yield
 
 
@@ -79,6 +82,34 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def adapter_config(folder: Path) -> Mapping[str, Any]:
+    """What the folder says of its adapter.
+
+    Raises:
+        ConfigError: it holds none that is read.
+    """
+    try:
+        value = json.loads((folder / "adapter_config.json").read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder}: holds no adapter (adapter_config.json). An adapter is what training with "
+            "peft saves."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{folder}/adapter_config.json: cannot be read: {error}.") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{folder}/adapter_config.json: is no JSON object.")
+    if not (folder / WEIGHTS).exists():
+        pickled = sorted(f.name for f in folder.iterdir() if f.suffix in PICKLED)
+        what = f"only pickled weights ({pickled[0]}): refused" if pickled else "no weights"
+        raise ConfigError(f"{folder}: has {what}. Save the adapter as {WEIGHTS}.")
+    if value.get("peft_type") != "LORA":
+        raise ConfigError(
+            f"{folder}: is an adapter of kind {value.get('peft_type')!r}; LORA is what is read."
+        )
+    return value
+
+
 def check_adapter(folder: Path, model: Mapping[str, tuple[int, ...]]) -> None:
     """Whether it is a LoRA adapter that fits a model.
 
@@ -88,11 +119,7 @@ def check_adapter(folder: Path, model: Mapping[str, tuple[int, ...]]) -> None:
     Raises:
         ConfigError: it is none, or was made for another model.
     """
-    config = _config(folder)
-    if config.get("peft_type") != "LORA":
-        raise ConfigError(
-            f"{folder}: is an adapter of kind {config.get('peft_type')!r}; LORA is what is read."
-        )
+    config = adapter_config(folder)
     base = config.get("base_model_name_or_path") or "another model"
     for name, shape in tensor_shapes(folder / WEIGHTS).items():
         kind = next((k for k in KINDS if name.endswith(f".{k}")), "")
@@ -122,22 +149,3 @@ def _fits(kind: str, shape: list[int], weight: tuple[int, ...]) -> bool:
     """
     side = shape[-1] if kind.endswith(("A.weight", "_A")) else shape[0]
     return side in weight
-
-
-def _config(folder: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads((folder / "adapter_config.json").read_bytes())
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{folder}: holds no adapter (adapter_config.json). An adapter is what training with "
-            "peft saves."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{folder}/adapter_config.json: cannot be read: {error}.") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{folder}/adapter_config.json: is no JSON object.")
-    if not (folder / WEIGHTS).exists():
-        pickled = sorted(f.name for f in folder.iterdir() if f.suffix in PICKLED)
-        what = f"only pickled weights ({pickled[0]}): refused" if pickled else "no weights"
-        raise ConfigError(f"{folder}: has {what}. Save the adapter as {WEIGHTS}.")
-    return value

@@ -21,6 +21,7 @@ OF_OURS = frozenset({"extractive", "local"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 LocalBackend = Literal["llama", "transformers"]
+RUNS = {"llama": "llama.cpp", "transformers": "transformers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def model_statuses(settings: Settings) -> list[ModelStatus]:
 
 def _local_status() -> ModelStatus:
     status = _packaged_status(SMOLLM2)
-    why = f"{SMOLLM2.name} on {status.backend}" if status.usable else status.why
+    why = f"{SMOLLM2.name} on {RUNS[status.backend]}" if status.usable else status.why
     return ModelStatus("local", status.backend, SMOLLM2.name, status.usable, why, status.advice)
 
 

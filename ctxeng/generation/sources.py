@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctxeng.errors import ConfigError
+from ctxeng.generation.adapters import adapter_config
 from ctxeng.generation.extras import LLAMA, LOCAL, missing
 from ctxeng.generation.folders import check_model_folder, fingerprint
 from ctxeng.generation.hub import from_hub
@@ -66,7 +67,7 @@ def adapter_folder(adapter: str) -> Path:
     """The folder of an adapter, by its name or as it is.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it cannot be used.
     """
     known = registered().get(adapter)
     folder = Path(known.where if known else adapter).expanduser().resolve()
@@ -76,6 +77,7 @@ def adapter_folder(adapter: str) -> Path:
             f"adapter {adapter!r}: neither the folder of one nor the name of one that was added "
             f"({', '.join(names) or 'there are none'})."
         )
+    adapter_config(folder)
     return folder
 
 

@@ -72,7 +72,7 @@ def _is_whole(path: Path) -> bool:
     try:
         length, magic = _END.unpack(data[-_END.size :])
         body = len(data) - _END.size - length
-        checksum = json.loads(data[body : -_END.size])["crc"]
+        checksum = int(json.loads(data[body : -_END.size])["crc"])
     except (struct.error, ValueError, KeyError, TypeError):
         return False
-    return magic == MAGIC and zlib.crc32(memoryview(data)[:body]) == checksum
+    return bool(magic == MAGIC and zlib.crc32(memoryview(data)[:body]) == checksum)

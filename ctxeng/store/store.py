@@ -360,8 +360,8 @@ def _cut_short(file: Path) -> str:
     """What SQLite would not notice: it takes an empty file for a new one, and what is missing of
     the last page for zeros.
     """
-    log = file.with_name(f"{file.name}-wal")
-    if not file.exists() or (log.exists() and log.stat().st_size):
+    logs = [file.with_name(f"{file.name}-{name}") for name in ("wal", "journal")]
+    if not file.exists() or any(log.exists() and log.stat().st_size for log in logs):
         return ""  # a killed writer may leave a torn page, and the log has it whole
     size = file.stat().st_size
     if not size:

@@ -122,7 +122,7 @@ def the_name_stays(chunker: Chunker) -> None:
 
 def _long_text() -> list[str]:
     """Paragraphs of 70,000 characters in all, no two alike."""
-    random_words = random.Random(0)
+    random_words = random.Random(0)  # noqa: S311 (a text, no secret)
     vocabulary = [f"w{number}" for number in range(800)]
 
     def sentence() -> str:

@@ -46,8 +46,9 @@ class _Shelf:
         self.store.put_vectors(model, [digest for digest, _ in missing], rows)
 
     def directions(self, count: int) -> Vectors:
-        rows = self._random.normal(size=(count, DIMENSIONS))
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        rows: Vectors = self._random.normal(size=(count, DIMENSIONS)).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
 
     def sync(self) -> None:
         self.index.sync(stopped=lambda: False, on_progress=lambda _: None)
@@ -64,7 +65,7 @@ class _Shelf:
         return self.index.search(vector, query, limit)
 
     def found(self, scope: Scope = HERE, **where: tuple[str, ...]) -> list[str]:
-        matches = self.ask(self.directions(1)[0], scope=scope, **where)
+        matches = self.ask(self.directions(1)[0], ALL, scope=scope, **where)
         return sorted(match.chunk_id for match in matches)
 
 

@@ -73,7 +73,7 @@ def what_shares_a_term_is_found_best_first(make: MakeLexicalIndex) -> None:
         texts = ["the pump seal", "a pump", "pump pump pump", "valve", "another valve"]
         index.apply([change(n, text) for n, text in enumerate(texts)], upto=5)
         matches = ask(index, "pump seal")
-        assert [match.chunk_id for match in matches][0] == "c0"
+        assert matches[0].chunk_id == "c0"
         assert {match.chunk_id for match in matches} == {"c0", "c1", "c2"}
         scores = [match.score for match in matches]
         assert scores == sorted(scores, reverse=True)

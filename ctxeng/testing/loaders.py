@@ -66,7 +66,9 @@ def broken_input_is_a_load_error_with_the_uri(loader: Loader, samples: Sequence[
     from hypothesis import strategies as st
 
     @settings(deadline=None, max_examples=20 * len(samples))
-    @given(sample=st.sampled_from(samples), at=st.floats(0, 1), end=st.floats(0, 1), junk=st.binary())
+    @given(
+        sample=st.sampled_from(samples), at=st.floats(0, 1), end=st.floats(0, 1), junk=st.binary()
+    )
     def law(sample: Sample, at: float, end: float, junk: bytes) -> None:
         start, stop = (int(share * len(sample.data)) for share in (at, end))
         data = sample.data[:start] + junk + sample.data[start + len(junk) : stop]

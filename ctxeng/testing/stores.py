@@ -29,7 +29,8 @@ def entry_of(*documents: Document, path: str = "", renamed_from: str = "") -> En
 
 def long_document(document_id: str, words: Sequence[str]) -> Document:
     """A few chunks, one section for each of the words."""
-    text = "\n\n".join(f"## About {word}\n\nHere it says {word} of {document_id}." for word in words)
+    sections = [f"## About {word}\n\nHere it says {word} of {document_id}." for word in words]
+    text = "\n\n".join(sections)
     return Document(id=document_id, text=text, format="markdown")
 
 
@@ -498,8 +499,9 @@ def _as_strings(document: Document, key: str) -> set[str]:
 
 
 def _vectors(count: int) -> Vectors:
-    rows = np.random.default_rng(count).normal(size=(count, 8))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    rows: Vectors = np.random.default_rng(count).normal(size=(count, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
 
 
 def _embed_all(store: Store, model: str) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,11 +11,53 @@ from hypothesis import strategies as st
 from ctxeng.protocols import Vectors
 from ctxeng.types import Document, Metadata, Part, Scope, Span, TextFormat
 
-WORDS: Sequence[str] = (
-    "the warranty covers pump seal two years payroll closes on monday after audit of march berlin "
-    "invoice get_user_name userName HTTPServer2 rotor v2.1 3.14 2026 café naïve Straße ΔT don't "
-    "e.g. Dr. भारत की राजधानी मुंबई ประเทศไทย กรุงเทพ 中国的首都 北京 日本語です 한국어 مرحبا 🎉 ½ ﬁne"
-).split()
+WORDS: Sequence[str] = [
+    "the",
+    "warranty",
+    "covers",
+    "pump",
+    "seal",
+    "two",
+    "years",
+    "payroll",
+    "closes",
+    "on",
+    "monday",
+    "after",
+    "audit",
+    "of",
+    "march",
+    "berlin",
+    "invoice",
+    "get_user_name",
+    "userName",
+    "HTTPServer2",
+    "rotor",
+    "v2.1",
+    "3.14",
+    "2026",
+    "café",
+    "naïve",
+    "Straße",
+    "ΔT",
+    "don't",
+    "e.g.",
+    "Dr.",
+    "भारत",
+    "की",
+    "राजधानी",
+    "मुंबई",
+    "ประเทศไทย",
+    "กรุงเทพ",
+    "中国的首都",
+    "北京",
+    "日本語です",
+    "한국어",
+    "مرحبا",
+    "🎉",
+    "½",
+    "ﬁne",
+]
 
 SCOPES: Sequence[Scope] = (
     Scope(),
@@ -41,9 +84,9 @@ _rows = st.lists(
     max_size=60,
 )
 _tables = _rows.map(lambda rows: "\n".join([rows[0], "| --- | --- |", *rows[1:]]))
-_fences = st.lists(st.sampled_from(["x = f(1)", "", "    return x", "# no heading"]), max_size=9).map(
-    lambda lines: "\n".join(["```python", *lines, "```"])
-)
+_fences = st.lists(
+    st.sampled_from(["x = f(1)", "", "    return x", "# no heading"]), max_size=9
+).map(lambda lines: "\n".join(["```python", *lines, "```"]))
 _lists = st.lists(sentences, min_size=1, max_size=6).map(
     lambda items: "\n".join(f"- {item.strip()}" for item in items)
 )
@@ -51,8 +94,10 @@ _functions = st.tuples(
     st.sampled_from(["pay", "get_user", "Größe", "run2"]), st.lists(words, max_size=40)
 ).map(lambda drawn: f"def {drawn[0]}(a):\n    '''{' '.join(drawn[1])}'''\n    return a\n")
 _classes = st.lists(_functions, min_size=1, max_size=4).map(
-    lambda functions: "class Account:\n"
-    + "\n".join("    " + line for function in functions for line in function.split("\n"))
+    lambda functions: (
+        "class Account:\n"
+        + "\n".join("    " + line for function in functions for line in function.split("\n"))
+    )
 )
 
 prose = st.lists(paragraphs, max_size=12).map("\n\n".join)
@@ -82,7 +127,7 @@ def documents(draw: st.DrawFn, *, scope: Scope | None = None) -> Document:
     borders = [0, *cuts, len(text)]
     parts = [
         Part(label=f"page {number}", span=Span(start=start, end=end))
-        for number, (start, end) in enumerate(zip(borders, borders[1:], strict=False), start=1)
+        for number, (start, end) in enumerate(pairwise(borders), start=1)
         if draw(st.booleans())
     ]
     return Document(

@@ -60,7 +60,11 @@ def slides():
 
 def mail():
     message = EmailMessage()
-    message["Subject"], message["From"], message["To"] = "Pump order", "ann@a.example", "b@b.example"
+    message["Subject"], message["From"], message["To"] = (
+        "Pump order",
+        "ann@a.example",
+        "b@b.example",
+    )
     message["Date"] = "Mon, 02 Mar 2026 10:00:00 +0000"
     message.set_content("Please order two pumps.")
     return message.as_bytes()
@@ -82,7 +86,7 @@ def pdf(line):
         data += b"%d 0 obj %s endobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     return data + (
-        b"xref\n0 6\n0000000000 65535 f \n%strailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
+        b"xref\n0 6\n0000000000 65535 f \n%strailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"  # noqa: E501
         % (table, len(data))
     )
 
@@ -107,12 +111,12 @@ NOTEBOOK = {
 }
 SHEET = {
     "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'  # noqa: E501
     '<Default Extension="xml" ContentType="application/xml"/></Types>',
     "_rels/.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
     '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/'
     'officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
+    "xl/workbook.xml": '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '  # noqa: E501
     'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>'
     '<sheet name="Budget" sheetId="1" r:id="r1"/></sheets></workbook>',
     "xl/_rels/workbook.xml.rels": "<Relationships "
@@ -121,12 +125,12 @@ SHEET = {
     'Target="worksheets/sheet1.xml"/></Relationships>',
     "xl/worksheets/sheet1.xml": '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/'
     'main"><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>office</t></is></c>'
-    '<c r="B1" t="inlineStr"><is><t>rent</t></is></c></row><row r="2"><c r="A2" t="inlineStr"><is><t>'
+    '<c r="B1" t="inlineStr"><is><t>rent</t></is></c></row><row r="2"><c r="A2" t="inlineStr"><is><t>'  # noqa: E501
     'Berlin</t></is></c><c r="B2"><v>900</v></c></row></sheetData></worksheet>',
 }
 SAMPLES = {
     "text": sample_of("a.txt", "Plain words, ünd more.\n\nSecond paragraph 42."),
-    "latin": sample_of("a.txt", "Grüße aus Köln, schöne.".encode("cp1252"), "Grüße aus Köln schöne"),
+    "latin": sample_of("a.txt", "Grüße aus Köln, schöne.".encode("cp1252"), "Grüße aus Köln schöne"),  # noqa: E501
     "markdown": sample_of("a.md", "# Title\n\nSome *bold* text.\n\n- one\n- two"),
     "rest": sample_of("a.rst", "Title\n=====\n\nSome text."),
     "code": sample_of("a.py", "def pay(amount):\n    return amount * rate\n"),
@@ -139,7 +143,7 @@ SAMPLES = {
     "csv": sample_of("a.csv", "city,rent\nBerlin,900\nParis,1200\n"),
     "json": sample_of("a.json", json.dumps({"city": "Berlin", "rents": [{"year": 2026}]})),
     "jsonl": sample_of("a.jsonl", '{"city": "Berlin"}\n{"city": "Paris"}\n'),
-    "xml": sample_of("a.xml", "<?xml version='1.0'?><list><city>Berlin</city></list>", "city Berlin"),
+    "xml": sample_of("a.xml", "<?xml version='1.0'?><list><city>Berlin</city></list>", "city Berlin"),  # noqa: E501
     "notebook": sample_of("a.ipynb", json.dumps(NOTEBOOK), "Report What follows counts total = 1"),
     "mail": sample_of(
         "a.eml",

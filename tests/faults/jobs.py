@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import logging
 import os
 import resource
 import select
@@ -32,6 +33,7 @@ from ctxeng.text.tokens import PackagedTokenCounter
 
 def warm_up() -> None:
     """Load what every job needs, before the fork; no thread may be started here."""
+    logging.disable(logging.WARNING)  # closing under a full disk is told there; tests ask for it
     StaticEmbedder().embed(["warm"], "document")
     PackagedTokenCounter().count("warm")
     # A job that becomes another user may not read these files any more.

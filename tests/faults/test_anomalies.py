@@ -33,14 +33,14 @@ def test_nothing_is_lost_or_doubled_by_a_fault_at_some_call(loop, kind, target):
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_lost_or_doubled_by_a_fault_at_many_calls(loop, kind, target):
     path = TARGETS[target]
-    tally = loop.try_points(kind, path, loop.points(path, 11, shift=0.2))
+    tally = loop.try_points(kind, path, loop.points(path, 8, shift=0.2))
     assert tally.problems == []
-    assert tally.recovered == tally.tried == 11
+    assert tally.recovered == tally.tried == 8
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", IN_THE_WINDOW.values(), ids=IN_THE_WINDOW)
 def test_a_kill_between_deletes_and_their_commit_does_not_wedge_the_lexical_index(loop, path):
-    tally = loop.try_points("kill", path, loop.points(path, 12))
+    tally = loop.try_points("kill", path, loop.points(path, 8))
     assert tally.problems == []
-    assert tally.recovered == tally.tried == 12
+    assert tally.recovered == tally.tried == 8

@@ -1,6 +1,7 @@
 """Damaged, emptied and deleted files: what is derived is made anew, the record is never touched."""
 
 import hashlib
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -8,6 +9,13 @@ from contextlib import closing
 import pytest
 from anomalies import Loop
 from damage import DAMAGES, cut_to, flip
+
+import ctxeng.store.store
+from ctxeng import Document, Engine, Settings
+from ctxeng.settings import EmbeddingSettings
+from ctxeng.store import SqliteStore, open_store
+
+FAST = Settings(embedding=EmbeddingSettings(model="static"))
 
 STORE = "store.sqlite3"
 
@@ -140,6 +148,57 @@ def test_flipped_bits_never_end_in_anything_but_a_clear_error(loop, whole, works
         path.rename(workspace / STORE)
         told = loop.answers().get("error", "")
         assert not told or "damaged" in told
+
+
+def opened(folder):
+    """Whether a store that is opened now finds that a writer died, and how often it is checked."""
+    checks = []
+
+    class Watched(SqliteStore):
+        def check(self):
+            checks.append(folder)
+            return super().check()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ctxeng.store.store, "SqliteStore", Watched)
+        store = open_store(folder)
+    store.close()
+    return store.left_open, len(checks)
+
+
+def test_the_record_is_checked_once_after_a_kill_and_never_beside_a_living_writer(loop):
+    loop.start_anew()
+    loop.die_after(1)
+    assert opened(loop.root / "workspace") == (True, 1)
+    assert opened(loop.root / "workspace") == (False, 0)
+    with Engine.open(loop.root / "workspace", settings=FAST) as engine:
+        engine.index(Document(id="zebra", text="The zebra grazes."))
+        assert opened(loop.root / "workspace") == (False, 0)
+    assert opened(loop.root / "workspace") == (False, 0)
+
+
+def test_doctor_names_a_lexical_file_that_was_changed_and_reindex_repairs_it(loop, workspace):
+    path = next(workspace.glob("lexical/documents/*.pos"))
+    with Engine.open(workspace, settings=FAST) as engine:
+        before = path.stat()
+        flip(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        (check,) = [one for one in engine.doctor() if one.name == "lexical index"]
+        assert not check.ok
+        assert path.name in check.found
+        assert "reindex" in check.advice
+        engine.reindex()
+        assert all(one.ok for one in engine.doctor() if one.name == "lexical index")
+
+
+def test_that_an_index_was_made_anew_is_said_in_one_line(workspace, caplog):
+    path = next(workspace.glob("lexical/chunks/*.idx"))
+    flip(path)
+    with Engine.open(workspace, settings=FAST):
+        pass
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert path.name in line
+    assert "made anew from the record" in line
 
 
 def test_garbage_beside_the_record_is_ignored(loop, whole, workspace):

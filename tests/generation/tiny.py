@@ -1,8 +1,12 @@
 """Real models with random weights, small enough to be made in a test."""
 
+import anyio
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from ctxeng.settings import ModelSettings
+from ctxeng.types import GenerationOptions, Message
 
 TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message.role }}\n{{ message.content }}<|end|>\n"
@@ -69,3 +73,23 @@ def make_adapter(base, folder, *, seed=1, rank=4, target=("q_proj", "v_proj")):
             torch.nn.init.normal_(weight, std=0.3)
     wrapped.save_pretrained(str(folder))
     return folder
+
+
+def table(folder, **more):
+    return ModelSettings(backend="transformers", model=str(folder), **more)
+
+
+def ask(generator, messages="Who approves expenses?", **options):
+    """All deltas of a reply, within bounded time."""
+    if isinstance(messages, str):
+        messages = [Message(role="user", content=messages)]
+
+    async def read():
+        with anyio.fail_after(60):
+            return [d async for d in generator.stream(messages, GenerationOptions(**options))]
+
+    return anyio.run(read)
+
+
+def text(deltas):
+    return "".join(delta.text for delta in deltas)

@@ -5,7 +5,8 @@ import json
 import numpy as np
 from gguf import GGUFWriter, TokenType
 from safetensors.numpy import load_file
-from tiny import SPECIAL
+
+from tests.generation.tiny import SPECIAL
 
 HEADS, KEY_HEADS = 4, 2
 NAMES = {

@@ -10,12 +10,12 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import corpora, queries
 
 from ctxeng.indexing import TantivyIndex
 from ctxeng.protocols import Change
 from ctxeng.text.terms import identifier, identifiers, terms
 from ctxeng.types import Query, Scope
-from strategies import corpora, queries
 
 K1, B = 1.2, 0.75
 ALL = 1_000
@@ -72,9 +72,7 @@ def test_a_chunk_gains_its_documents_bm25(corpus, query, weight):
     index, chunks, documents = indexed(corpus, parent_weight=weight, definition_weight=0)
     own = bm25_by_definition(query, chunks)
     parents = bm25_by_definition(query, documents)
-    expected = {
-        key: score + weight * parents[key.partition(".")[0]] for key, score in own.items()
-    }
+    expected = {key: score + weight * parents[key.partition(".")[0]] for key, score in own.items()}
     found = searched(index, query)
     assert {key: m.score for key, m in found.items()} == pytest.approx(expected, rel=1e-5)
     assert {key: m.stages["bm25"] for key, m in found.items()} == pytest.approx(own, rel=1e-5)
@@ -88,7 +86,9 @@ names = st.lists(st.sampled_from(["pump", "get_user", "Rotor", "_hidden_", "is"]
 def test_a_chunk_gains_for_every_identifier_that_it_defines(corpus, data, query, weight):
     query += " " + " ".join(data.draw(names))
     defines = {
-        f"{d}.{c}": data.draw(names) for d, document in enumerate(corpus) for c in range(len(document))
+        f"{d}.{c}": data.draw(names)
+        for d, document in enumerate(corpus)
+        for c in range(len(document))
     }  # fmt: skip
     index, chunks, _ = indexed(corpus, defines=defines, parent_weight=0, definition_weight=weight)
     own = bm25_by_definition(query, chunks)
@@ -107,7 +107,7 @@ def test_a_chunk_gains_for_every_identifier_that_it_defines(corpus, data, query,
 def test_the_limit_keeps_the_best_of_the_sum():
     """A chunk with a weak text in a strong document comes in, where it is among the candidates."""
     corpus = [["pump", "pump seal valve rotor pager"], ["pump berlin"], ["pump invoice audit"]]
-    index, chunks, documents = indexed(corpus, definition_weight=0)
+    index, *_ = indexed(corpus, definition_weight=0)
     everything = sorted(searched(index, "pump").values(), key=lambda m: (-m.score, m.chunk_id))
     for limit in range(1, 5):
         found = index.search(Query(text="pump"), limit)
@@ -115,7 +115,7 @@ def test_the_limit_keeps_the_best_of_the_sum():
 
 
 def test_idf_is_of_the_chunks():
-    index, chunks, _ = indexed([["pump seal", "pump"], ["valve"]])
+    index, *_ = indexed([["pump seal", "pump"], ["valve"]])
     assert index.idf("pump") == pytest.approx(math.log(1 + 1.5 / 2.5))
     assert index.idf("absent") == pytest.approx(math.log(1 + 3.5 / 0.5))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ctxeng.testing.strategies import markdown, prose
 from ctxeng.text.sentences import MAX_SENTENCE, sentences
 
-hostile = st.text(st.sampled_from('ab. .!?…"\')] \n\n#|-*1。」Ae.g'), max_size=80)
+hostile = st.text(st.sampled_from("ab. .!?…\"')] \n\n#|-*1。」Ae.g"), max_size=80)
 
 
 def cut(text):
@@ -52,7 +52,10 @@ def test_not_every_stop_ends_a_sentence(text):
         ("It is so. Really? Yes! Good.", ["It is so.", "Really?", "Yes!", "Good."]),
         ('He said "no." She left.', ['He said "no."', "She left."]),
         ("Wait… Now go.", ["Wait…", "Now go."]),
-        ("これは本です。次は「何」ですか？はい。", ["これは本です。", "次は「何」ですか？", "はい。"]),
+        (
+            "これは本です。次は「何」ですか？はい。",
+            ["これは本です。", "次は「何」ですか？", "はい。"],
+        ),
         ("他说：「不。」她走了。", ["他说：「不。」", "她走了。"]),
         ("यह किताब है। वह कलम है।", ["यह किताब है।", "वह कलम है।"]),
         ("هل هذا كتاب؟ نعم.", ["هل هذا كتاب؟", "نعم."]),
@@ -96,4 +99,4 @@ def test_hostile_text_takes_linear_time(name):
     began = time.process_time()
     spans = sentences(HOSTILE[name])
     assert time.process_time() - began < 5
-    assert spans[-1].end == len(HOSTILE[name])
+    assert spans[-1].end == len(HOSTILE[name].rstrip())

@@ -30,5 +30,5 @@ def test_without_its_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(tokens, "_tokenizer", tokens._tokenizer.__wrapped__)
     monkeypatch.setitem(sys.modules, "wordllama", None)
     monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="wordllama.*pip install"):
+    with pytest.raises(ConfigError, match=r"wordllama.*pip install"):
         COUNTER.count("x")

@@ -1,0 +1,73 @@
+"""``ctxeng models`` and ``ctxeng models add``."""
+
+import json
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `local`")
+
+from tests.generation.packaged_model import fetched
+from tests.generation.tiny import make_model
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_models_says_what_is_usable_and_what_to_do(ctxeng, place):
+    ran = ctxeng("models")
+    assert ran.code == 0
+    rows = {line.split()[1]: line for line in ran.out.splitlines() if line[:2].strip()}
+    assert rows["extractive"].startswith("ok")
+    assert rows["smollm2"].startswith("–")
+    assert "not fetched yet" in rows["smollm2"]
+    assert "Run `ctxeng models add smollm2`." in rows["smollm2"]
+    assert "uses extractive" in ran.err
+
+
+def test_models_json_is_one_value_with_every_model(ctxeng, place):
+    (place / "ctxeng.toml").write_text(
+        '[generation]\nmodel = "gpt"\n[models.gpt]\nbackend = "openai"\nmodel = "m"\n'
+        'base_url = "http://127.0.0.1:9/v1"\n'
+    )
+    value = ctxeng("models", "--json").value
+    assert value["default"] == "gpt"
+    names = [one["name"] for one in value["models"]]
+    assert names == ["extractive", "local", "smollm2", "gpt"]
+    assert all({"usable", "why", "advice", "backend"} <= set(one) for one in value["models"])
+
+
+def test_a_folder_is_added_and_then_listed(ctxeng, place):
+    make_model(place / "ours")
+    assert ctxeng("models", "add", "tuned", "ours").code == 0
+    listed = {one["name"]: one for one in ctxeng("models", "--json").value["models"]}
+    assert listed["tuned"]["usable"]
+    assert listed["tuned"]["model"] == str(place / "ours")
+    assert ctxeng("models", "add", "again", "ours", "--json").value["name"] == "again"
+
+
+def test_what_cannot_be_added_is_one_line_and_exit_code_2(ctxeng, place):
+    ran = ctxeng("models", "add", "tuned", "handbook")
+    assert (ran.code, ran.out) == (2, "")
+    assert "config.json is missing" in ran.err
+    as_json = ctxeng("models", "add", "tuned", "nowhere/at/all", "--json")
+    assert as_json.code == 2
+    assert "no such folder" in json.loads(as_json.out)["error"]
+
+
+def test_the_packaged_model_is_added_from_its_file_without_a_network(ctxeng, place, monkeypatch):
+    source = fetched()
+    monkeypatch.setattr("ctxeng.generation.models.missing", lambda packages: [])
+    ran = ctxeng("models", "add", "smollm2", source)
+    assert ran.code == 0
+    assert ran.out.startswith("smollm2: SmolLM2-135M-Instruct")
+    assert "checking smollm2" in ran.err
+    assert "ok  smollm2" in ctxeng("models").out
+
+
+@pytest.mark.parametrize("command", [("models",), ("models", "add")])
+def test_help_shows_examples(ctxeng, command):
+    ran = ctxeng(*command, "--help")
+    assert ran.code == 0
+    assert f"ctxeng {' '.join(command)}" in ran.out
