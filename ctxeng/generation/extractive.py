@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import anyio
@@ -36,6 +36,7 @@ FURTHER = 0.5
 MAX_ITEMS = 6
 """Of a list that a quoted sentence announces."""
 NUMBER_BONUS = 0.1
+_REFERENCE = re.compile(r"\s*\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?:\s+(?=[.,;:!?]))?")
 _STOP = re.compile(r"[.!?。！？।؟]+[\"'”’)\]]*$")
 
 
@@ -132,18 +133,27 @@ def _candidates(segment: Segment, best_source: float) -> Iterator[_Candidate]:
     path = frozenset(terms(" ".join((segment.source.title, *segment.source.heading_path))))
     heading = frozenset[str]()
     before: list[frozenset[str]] = []
-    found = segment_quotes(segment)
+    found = [_without_references(quote) for quote in segment_quotes(segment)]
     for at, quote in enumerate(found):
         own = frozenset(terms(quote.shown))
         if quote.is_heading:
             heading, before = own, []
             continue
+        if not any(map(str.isalnum, quote.shown)):
+            continue
         near = frozenset().union(*before[-CONTEXT_SENTENCES:])
         items: tuple[Quote, ...] = ()
         if quote.shown.endswith((":", "：")):
-            items = tuple(takewhile(lambda q: q.kind == "item", found[at + 1 :]))[:MAX_ITEMS]
+            items = tuple(takewhile(lambda q: q.kind == "item", found[at + 1 : at + 1 + MAX_ITEMS]))
         yield _Candidate(segment, quote, own, path | heading, near, rank, items)
         before.append(own)
+
+
+def _without_references(quote: Quote) -> Quote:
+    """A document's own reference marks, ``[12]``, would be read as markers of ours."""
+    if quote.kind == "code":
+        return quote
+    return replace(quote, shown=_REFERENCE.sub("", quote.shown).strip())
 
 
 def cited(text: str, number: int) -> str:

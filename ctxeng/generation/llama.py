@@ -76,7 +76,9 @@ class LlamaGenerator:
         BackendError: as ``OpenAIGenerator`` does.
         """
         tools = options.tools if options.tool_choice != "none" else ()
-        told = bool(tools) and not await run_sync(lambda: self.server.takes_tools)
+        # llama.cpp does not hold every model to a call that is required.
+        required = options.tool_choice == "required"
+        told = bool(tools) and (required or not await run_sync(lambda: self.server.takes_tools))
         if told:
             messages = told_in_text(messages, tools)
         api, plain = await run_sync(self._begin, messages)

@@ -13,6 +13,7 @@ from ctxeng.types import Citation, Claim, Segment, Source, Span
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _FENCE = re.compile(r"(```|~~~~).*?\1", re.S)
+_CODE = re.compile(r"(```|~~~~).*?\1|`[^`\n]+`", re.S)
 
 
 def cite(
@@ -58,8 +59,13 @@ def _claims(text: str) -> Iterator[Span]:
 
 def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> Claim:
     raw = text[span.start : span.end]
-    numbers = tuple(dict.fromkeys(int(m.group(1)) for m in _MARKER.finditer(raw)))
-    wanted = term_weights(_MARKER.sub("", raw), idf)
+    prose = _CODE.sub(lambda code: "`" * len(code[0]), raw)  # x[1] in code is no marker
+    markers = list(_MARKER.finditer(prose))
+    numbers = tuple(dict.fromkeys(int(marker[1]) for marker in markers))
+    said = raw
+    for marker in reversed(markers):
+        said = said[: marker.start()] + said[marker.end() :]
+    wanted = term_weights(said, idf)
     sources: list[Source] = []
     present: set[str] = set()
     for number in _known(numbers, numbered):

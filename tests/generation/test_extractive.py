@@ -128,6 +128,25 @@ def test_a_further_sentence_must_be_about_the_same():
     )
 
 
+def test_the_references_of_a_document_are_not_taken_for_markers():
+    paper = "The vector is Ae. albopictus [5] . Rent rose [2, 3], as was shown [1]."
+    messages = prompt("What is the vector?", paper, "Another vector.", worth=(1.0, 0.1))
+    text = answer(messages)
+    assert text == "The vector is Ae. albopictus [1]."
+    sources = [s for m in messages for s in m.content if s.source is not None]
+    assert [citation.number for citation in cite(text, sources, lambda term: 1.0)[1]] == [1]
+
+
+def test_an_index_in_code_is_not_taken_for_a_marker():
+    messages = prompt("What is first?", "first = row[7]", text_format="code")
+    text = answer(messages)
+    assert text == "`first = row[7]` [1]"
+    sources = [s for m in messages for s in m.content if s.source is not None]
+    (claim,), _ = cite(text, sources, lambda term: 1.0)
+    assert claim.numbers == (1,)
+    assert claim.support == 1.0
+
+
 def test_abbreviations_do_not_end_a_sentence():
     text = "Dr. Ines Roth, e.g. by mail, approves trips. Others do not."
     assert answer(prompt("Who approves trips?", text)) == (
@@ -189,8 +208,9 @@ SENTENCES = [
     "|---|---|",
     "| cat | 5 |",
     "```",
-    "rent = 1",
+    "rent = row[1]",
     "宠物很受欢迎。",
+    "Rent rose [2], says Roe [3, 4].",
     "",
 ]
 

@@ -78,8 +78,10 @@ def test_it_says_and_counts_what_transformers_does_with_the_same_weights(place, 
     other = TransformersGenerator(table(place / "tiny"))
     for question in ("Who approves expenses?", "Größe 日本 🎉", "def get(self): return 1"):
         ours, theirs = ask(generator, question, max_tokens=24), ask(other, question, max_tokens=24)
-        # llama.cpp leaves out the bytes of a character that never ended
-        assert text(ours) == text(theirs).rstrip("\ufffd")
+        # llama.cpp leaves out the bytes of a character that did not end
+        assert text(theirs).startswith(text(ours))
+        assert len(text(ours)) > 20
+        assert ours[-1].usage.completion_tokens == theirs[-1].usage.completion_tokens
         assert ours[-1].usage.prompt_tokens == theirs[-1].usage.prompt_tokens
         assert generator.counter.count(question) == other.counter.count(question)
 
@@ -175,9 +177,11 @@ def test_an_adapter_is_refused(place):
         llama(place / "tiny.gguf", adapter="terse")
 
 
-def test_a_system_without_its_libraries_says_so(place, monkeypatch):
-    monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(ConfigError, match="cannot be imported"):
+def test_a_system_without_its_libraries_says_so(place, monkeypatch, tmp_path):
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: no such file')")
+    monkeypatch.delitem(sys.modules, "xllamacpp", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot be imported: libgomp\.so\.1"):
         LlamaServer(place / "tiny.gguf", None)
 
 
