@@ -1,6 +1,6 @@
 """Excel workbooks: each sheet a part, one line per row, cells joined by `` | ``.
 
-XLSX is read here, by lxml: calamine, five times as fast, ends the whole process on small files that
+XLSX is read here, by lxml: calamine, four times as fast, ends the whole process on small files that
 say large things, and openpyxl is slower and refuses more. XLS is read by xlrd.
 """
 

@@ -138,7 +138,12 @@ def test_names_added_at_the_same_time_are_all_kept():
     assert sorted(registered()) == sorted(f"m{n}" for n in range(12))
 
 
-def test_a_gguf_file_is_run_by_llama_and_nothing_else(gguf, folder):
+def all_is_installed(monkeypatch):
+    monkeypatch.setattr("ctxeng.generation.extras.find_spec", lambda name: name)
+
+
+def test_a_gguf_file_is_run_by_llama_and_nothing_else(gguf, folder, monkeypatch):
+    all_is_installed(monkeypatch)
     with pytest.raises(ConfigError, match='backend = "llama"'):
         transformers_source(str(gguf))
     with pytest.raises(ConfigError, match="reads GGUF files"):
@@ -161,7 +166,7 @@ def test_local_is_the_packaged_model_on_what_is_installed(monkeypatch):
         resolve_local()
     assert status_of("local").advice == "Run `ctxeng models add smollm2`."
     monkeypatch.setenv("XDG_CACHE_HOME", cache_home())
-    monkeypatch.setattr(models, "missing", lambda packages: [])
+    all_is_installed(monkeypatch)
     assert isinstance(resolve_local(), LlamaGenerator)
     assert isinstance(resolve_registered("smollm2"), LlamaGenerator)
     monkeypatch.setattr(models, "missing", lambda packages: [p for p in packages if p[0] == "x"])
