@@ -30,10 +30,13 @@ class LoadError(CtxengError):
     """A source cannot be read."""
 
     def __init__(self, uri: str, why: str, hint: str = "") -> None:
-        super().__init__(f"{uri}: {why}. {hint}".rstrip(". ") + ("" if hint else "."))
+        super().__init__(uri, why, hint)  # all of them, so that it can be pickled
         self.uri = uri
         self.why = why
         self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.uri}: {self.why}. {self.hint}".rstrip(". ") + ("" if self.hint else ".")
 
 
 class WorkspaceError(CtxengError):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctxeng.errors import ConfigError
 
@@ -42,6 +42,12 @@ class LoadingSettings(Room):
 class ChunkingSettings(Room):
     min_words: int = Field(default=100, gt=0)
     max_words: int = Field(default=150, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ChunkingSettings:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is over max_words ({self.max_words})")
+        return self
 
 
 class EmbeddingSettings(Room):
@@ -179,7 +185,8 @@ def load_settings(
         ConfigError: the file is missing or not TOML, or a name or value is wrong.
     """
     file = path or _find_upwards(Path.cwd(), "ctxeng.toml")
-    values: dict[str, dict[str, object]] = {}
+    values: dict[str, object] = {}
+    variables: dict[tuple[str, ...], str] = {}
     if file is not None:
         try:
             values = tomllib.loads(file.read_text("utf-8"))
@@ -188,14 +195,17 @@ def load_settings(
     for name, value in (os.environ if environment is None else environment).items():
         room, _, key = name.removeprefix("CTXENG_").lower().partition("__")
         if name.startswith("CTXENG_") and key:
-            values.setdefault(room, {})[key] = value
+            own = values.get(room, {})
+            values[room] = {**own, key: value} if isinstance(own, dict) else own
+            variables[room, key] = name
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
+        steps = tuple(str(step) for step in first["loc"])
         raise ConfigError(
-            f"{file or 'environment'}: setting {where}: {first['msg']}. "
+            f"{variables.get(steps[:2]) or file or 'environment'}: setting {'.'.join(steps)}: "
+            f"{first['msg']}. "
             "docs/reference.md lists all settings."
         ) from error
 

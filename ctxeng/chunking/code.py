@@ -145,6 +145,8 @@ class _Reader:
     def _note(self, node: Node) -> None:
         if not _DEFINITION.search(node.type) or _CALL.search(node.type):
             return
+        if node.type.endswith("_specifier") and node.child_by_field_name("body") is None:
+            return  # C: ``struct account *a`` uses the name
         name = _name(node)
         if name:
             span = Span(start=self._at(node.start_byte), end=self._at(node.end_byte))

@@ -54,7 +54,11 @@ def pack(text: str, atoms: Sequence[Atom], *, low: float, high: float) -> list[S
     changes only the chunks near it. A run may be smaller where a section is, or where two would be
     too much for one and too little for two, and larger only where one atom is.
     """
-    sums = [0.0, *accumulate(atom.size for atom in atoms)]
+    starts = [atom.span.start for atom in atoms]
+    gaps = [0, *(start - atom.span.end for start, atom in zip(starts[1:], atoms, strict=False))]
+    # White space counts where there is much of it: a chunk has a length in characters too.
+    sizes = (atom.size + gap // 100 for atom, gap in zip(atoms, gaps, strict=False))
+    sums = [0.0, *accumulate(sizes)]
     ranks = [_rank(text, atom) for atom in atoms]
     fixed = [i for i in _peaks(ranks, sums, REACH * high) if sums[i] >= low <= sums[-1] - sums[i]]
     spans: list[Span] = []

@@ -90,11 +90,12 @@ class ExtractiveGenerator:
             )
         question, sources = _read(messages)
         written = ""
-        for candidate in await anyio.to_thread.run_sync(self._choose, question, sources):
-            for quote in (candidate.quote, *candidate.items):
-                said = cited(quote.shown, candidate.segment.number or 0)
-                yield Delta(text=_after(written, said) + said)
-                written = said
+        chosen = await anyio.to_thread.run_sync(self._choose, question, sources)
+        told = [(c.segment.number or 0, quote) for c in chosen for quote in (c.quote, *c.items)]
+        for number, quote in dict.fromkeys(told):
+            said = cited(quote.shown, number)
+            yield Delta(text=_after(written, said) + said)
+            written = said
         if not written:
             yield Delta(text=NOT_FOUND)
         yield Delta(usage=Usage(seconds=time.perf_counter() - began), stop="stop")
@@ -115,7 +116,7 @@ class ExtractiveGenerator:
             if best is None or (chosen and share * recall(missing, best.own) < WORTH_ADDING):
                 break
             chosen.append(best)
-            said = best.own | best.headings
+            said = best.own.union(best.headings, *(terms(item.shown) for item in best.items))
             missing = {t: w for t, w in missing.items() if t not in said}
             least = FURTHER * recall(wanted, chosen[0].own)
             fitting = [

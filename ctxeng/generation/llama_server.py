@@ -90,6 +90,8 @@ class LlamaServer:
         # What is still at work when the interpreter ends would crash it.
         self._close = finalize(self, _close, held, folder)
         self._close.atexit = True
+        # Ending it before its loop runs would wait for ever: /slots is answered by the loop.
+        self._ask("GET", "/slots")
 
     def close(self) -> None:
         """Ends it, and whatever it is writing."""

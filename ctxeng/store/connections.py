@@ -144,6 +144,11 @@ class Connections:
         """SQLite's errors as ours."""
         try:
             yield
+        except UnicodeEncodeError as error:
+            raise WorkspaceError(
+                f"{self.name}: {error.object!a} cannot be stored or looked up: it holds a lone "
+                "surrogate, which is no text."
+            ) from error
         except sqlite3.Error as error:
             message = str(error)
             if "locked" in message:

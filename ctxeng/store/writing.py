@@ -116,17 +116,24 @@ class Writing:
                 "VALUES (?, ?, ?, ?, ?, ?) RETURNING row",
                 (source, self._scope, document.id, record, document.text, attributes),
             ).fetchone()
-            self._log("document", document.id, document.id)
+            changed = True
         else:
             row = old[0]
-            if old[1:] != (source, record, document.text, attributes):
+            changed = old[1:] != (source, record, document.text, attributes)
+            if changed:
                 self._db.execute(
                     "UPDATE document SET source = ?, record = ?, text = ?, attributes = ? "
                     "WHERE row = ?",
                     (source, record, document.text, attributes, row),
                 )
-                self._log("document", document.id, document.id)
+        had_chunks = self._has_chunks(row)
         self._put_chunks(row, document.id, chunks, all_anew=old is None or old[4] != attributes)
+        if changed or had_chunks != self._has_chunks(row):  # without one it is in no index
+            self._log("document", document.id, document.id)
+
+    def _has_chunks(self, document: int) -> bool:
+        found = self._db.execute("SELECT 1 FROM chunk WHERE document = ? LIMIT 1", (document,))
+        return found.fetchone() is not None
 
     def _put_chunks(
         self, document: int, document_id: str, chunks: Sequence[Chunk], *, all_anew: bool
@@ -140,8 +147,6 @@ class Writing:
                 (document,),
             )
         }
-        if bool(old) != bool(chunks):  # a document without chunks is in no index
-            self._log("document", document_id, document_id)
         new = [chunk_row(chunk) for chunk in chunks]
         for row in new:
             before = old.pop(row[0], None)

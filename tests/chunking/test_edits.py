@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import real_prose
 
 from ctxeng import Document
 from ctxeng.chunking import StructuredChunker
 from ctxeng.testing import strategies
-from strategies import real_prose
 
 MOST = 12
 """Chunks with new ids. Of 1,400 random edits none changed more than 8, and the mean was 2."""

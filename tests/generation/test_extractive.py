@@ -115,6 +115,8 @@ def test_a_sentence_that_announces_a_list_brings_its_items():
     page = "New staff bring these:\n\n- a passport\n- two photographs\n\nLunch is at noon."
     text = answer(prompt("What do new staff bring?", page, text_format="markdown"))
     assert text == "New staff bring these: [1]\n\na passport [1]\n\ntwo photographs [1]"
+    asked = prompt("Do new staff bring two photographs?", page, text_format="markdown")
+    assert answer(asked).count("photographs") == 1
 
 
 def test_a_further_sentence_must_be_about_the_same():

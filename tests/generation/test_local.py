@@ -154,13 +154,14 @@ def test_closing_the_stream_ends_the_work_within_a_token(generator, monkeypatch)
         await stream.aclose()
         return before
 
+    others = threading.enumerate()  # the loop of plain verbs, where a test before has used one
     before = anyio.run(leave)
     assert before >= 3
     busy = time.process_time()
     time.sleep(0.2)  # would be some hundred tokens of this model
     assert time.process_time() - busy < 0.1
     assert len(steps) == before
-    assert not [t for t in threading.enumerate() if "ctxeng" in t.name]
+    assert not [t for t in threading.enumerate() if "ctxeng" in t.name and t not in others]
 
 
 def test_cancelling_in_the_midst_of_a_step_waits_for_that_step_only(folder, generator, monkeypatch):

@@ -1,0 +1,110 @@
+"""Settings come from a file, then the environment; what is wrong is named."""
+
+import pytest
+
+from ctxeng import ConfigError, Settings
+from ctxeng.settings import ChunkingSettings, load_settings
+
+
+def written(folder, text):
+    file = folder / "ctxeng.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_without_a_file_or_variables_all_are_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(environment={}) == Settings()
+
+
+def test_the_file_is_found_upwards_and_the_nearest_wins(tmp_path, monkeypatch):
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    written(tmp_path, "[context]\nbudget = 11\n")
+    monkeypatch.chdir(inner)
+    assert load_settings(environment={}).context.budget == 11
+    written(tmp_path / "a", "[context]\nbudget = 12\n")
+    assert load_settings(environment={}).context.budget == 12
+
+
+def test_a_folder_of_that_name_is_no_file(tmp_path, monkeypatch):
+    (tmp_path / "ctxeng.toml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(environment={}) == Settings()
+
+
+def test_the_environment_wins_over_the_file_setting_by_setting(tmp_path):
+    file = written(tmp_path, "[chunking]\nmin_words = 20\nmax_words = 30\n")
+    found = load_settings(file, environment={"CTXENG_CHUNKING__MAX_WORDS": "40"})
+    assert found.chunking == ChunkingSettings(min_words=20, max_words=40)
+
+
+def test_text_of_the_environment_becomes_numbers_and_flags(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = load_settings(
+        environment={
+            "CTXENG_LOADING__ARCHIVES": "true",
+            "CTXENG_RETRIEVAL__DENSE_WEIGHT": "0.25",
+            "CTXENG_EMBEDDING__MODEL": "static",
+            "CTXENG_WORKSPACE": "has no room and is not a setting",
+            "OTHER__NAME": "not ours",
+        }
+    )
+    assert found.loading.archives is True
+    assert found.retrieval.dense_weight == 0.25
+    assert found.embedding.model == "static"
+
+
+def test_variables_are_read_from_the_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CTXENG_CONTEXT__BUDGET", "77")
+    assert load_settings().context.budget == 77
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[loding]\nhidden = true\n", "loding"),
+        ("[loading]\nhiden = true\n", "loading.hiden"),
+        ("[loading]\nmax_depth = 0\n", "loading.max_depth"),
+        ("[loading]\nmax_depth = 'deep'\n", "loading.max_depth"),
+        ("[retrieval]\ndense_weight = 1.5\n", "retrieval.dense_weight"),
+        ("[indexing]\ndense = 'faiss'\n", "indexing.dense"),
+        ("[chunking]\nmin_words = 200\n", "chunking"),
+        ("loading = 5\n", "loading"),
+    ],
+)
+def test_a_wrong_name_or_value_is_named_with_its_file(tmp_path, text, named):
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError) as refused:
+        load_settings(file, environment={"CTXENG_LOADING__ARCHIVES": "true"})
+    assert f"{file}: setting {named}: " in str(refused.value)
+    assert "docs/reference.md" in str(refused.value)
+
+
+def test_a_wrong_variable_is_named(tmp_path):
+    file = written(tmp_path, "[context]\nbudget = 11\n")
+    with pytest.raises(ConfigError, match=r"CTXENG_CONTEXT__BUDGET: setting context\.budget: "):
+        load_settings(file, environment={"CTXENG_CONTEXT__BUDGET": "much"})
+    with pytest.raises(ConfigError, match=r"CTXENG_CONTEXT__BUDGT: setting context\.budgt: "):
+        load_settings(file, environment={"CTXENG_CONTEXT__BUDGT": "11"})
+
+
+@pytest.mark.parametrize("data", [b"[loading", b"\xff\xfe", b"a = 1\na = 2"])
+def test_what_is_no_toml_is_refused_with_its_name(tmp_path, data):
+    file = tmp_path / "ctxeng.toml"
+    file.write_bytes(data)
+    with pytest.raises(ConfigError, match="cannot be read as settings") as refused:
+        load_settings(file, environment={})
+    assert str(file) in str(refused.value)
+    assert refused.value.__cause__ is not None
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"gone\.toml: cannot be read"):
+        load_settings(tmp_path / "gone.toml", environment={})
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().context.budget = 5
