@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
@@ -305,11 +307,27 @@ class Incoming:
 
     async def close(self) -> None:
         """Ends the connection, unless all of it was read: then it can serve again."""
-        with anyio.move_on_after(CLOSING, shield=True):
-            if self._chunks is not None:
-                self._alarm.stop()
-                await self._chunks.aclose()
-            await self.response.aclose()
+        closed = False
+        try:
+            with anyio.move_on_after(CLOSING, shield=True):
+                if self._chunks is not None:
+                    self._alarm.stop()
+                    await self._chunks.aclose()
+                await self.response.aclose()
+                closed = True
+        finally:
+            if not closed:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        """At once: at the end of an event loop nothing can be waited for, and a server goes on
+        writing as long as the connection stands.
+        """
+        stream = self.response.extensions.get("network_stream")
+        socket = stream.get_extra_info("socket") if stream is not None else None
+        if socket is not None:
+            with suppress(OSError):  # it has ended already
+                socket.shutdown(SHUT_RDWR)
 
     async def _chunk(self, until: float) -> bytes | None:
         import httpx

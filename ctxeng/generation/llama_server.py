@@ -31,6 +31,10 @@ WINDOW = 8_192
 """Tokens, unless the model's table says more: memory for all of them is taken at once."""
 HTTP_THREADS = 4
 ASK_SECONDS = 60.0
+WRITE_SECONDS = 60
+"""That a reader may pause, with hundreds of tokens waiting for it; and that ending may take where
+somebody has left a connection open.
+"""
 PING_SECONDS = 1
 """Between two looks of a waiting request at whether the server has ended."""
 MARKER = re.compile(r"<\|.*\|>")
@@ -73,6 +77,7 @@ class LlamaServer:
         wanted.hostnames = [self.socket]
         wanted.n_threads_http = HTTP_THREADS
         wanted.cache_ram_mib = KEPT_MIB
+        wanted.timeout_write = WRITE_SECONDS
         wanted.sse_ping_interval = PING_SECONDS
         wanted.verbosity = 0
         wanted.warmup = wanted.ui = False
@@ -86,12 +91,17 @@ class LlamaServer:
                 "xllamacpp."
             ) from error
         self._control: dict[str, bool] = {}
-        held = [server]
+        held = self._held = [server]
         # What is still at work when the interpreter ends would crash it.
         self._close = finalize(self, _close, held, folder)
         self._close.atexit = True
         # Ending it before its loop runs would wait for ever: /slots is answered by the loop.
         self._ask("GET", "/slots")
+
+    @property
+    def library(self) -> Any:
+        """The package's own object."""
+        return self._held[0]
 
     def close(self) -> None:
         """Ends it, and whatever it is writing."""

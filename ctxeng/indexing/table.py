@@ -100,6 +100,9 @@ class Table:
         schema = builder.build()
         place = self._place()
         index = tantivy.Index(schema) if place is None else tantivy.Index(schema, path=str(place))
+        # It reloads when we say so. Left to itself, a thread of its own does, and makes lock files
+        # in a folder that somebody may be removing.
+        index.config_reader(reload_policy="manual")
         analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         index.register_tokenizer("terms", analyzer)
         return index

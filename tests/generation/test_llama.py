@@ -26,13 +26,13 @@ from tests.generation.tiny import SPECIAL, ask, make_model, table, text
 from tests.generation.tiny_gguf import as_gguf
 
 WITH_TOOLS = (
-    "{% if tools %}<|start|>system\n# Tools\n<tools>{% for tool in tools %}\n{{ tool | tojson }}"
+    "{% if tools %}<|turn|>system\n# Tools\n<tools>{% for tool in tools %}\n{{ tool | tojson }}"
     '{% endfor %}\n</tools>\nUse <tool_call>\n{"name": <name>, "arguments": <arguments>}\n'
-    "</tool_call><|end|>\n{% endif %}{% for m in messages %}<|start|>{{ m.role }}\n"
+    "</tool_call><|done|>\n{% endif %}{% for m in messages %}<|turn|>{{ m.role }}\n"
     "{% if m.content %}{{ m.content }}{% endif %}{% if m.tool_calls %}{% for c in m.tool_calls %}\n"
     '<tool_call>\n{"name": "{{ c.function.name }}", "arguments": '
-    "{{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}{% endif %}<|end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+    "{{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}{% endif %}<|done|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}"
 )
 WEATHER = Tool(
     name="weather",
@@ -100,23 +100,52 @@ def test_a_chat_reads_only_what_is_new(generator):
 
 def test_closing_the_stream_ends_the_work(generator):
     async def leave():
-        stream = generator.stream([Message(role="user", content="Go on and on.")])
+        stream = generator.stream(LONG)
         for _ in range(3):
             await anext(stream)
         await stream.aclose()
 
     anyio.run(leave)
+    assert nothing_works_on()
+
+
+def test_a_stream_that_is_only_left_ends_too_even_with_its_event_loop(generator):
+    async def leave():
+        async for _ in generator.stream(LONG):
+            return
+
+    anyio.run(leave)
+    assert nothing_works_on()
+
+
+def test_cancelling_while_the_prompt_is_read_ends_the_work(place):
+    generator = llama(place / "tiny.gguf", context_window=1_000)
+    assert generator.server
+
+    async def cancelled():
+        with anyio.move_on_after(0.01):
+            async for _ in generator.stream([Message(role="user", content="word " * 400)]):
+                pass
+
+    anyio.run(cancelled)
+    assert nothing_works_on()
+
+
+LONG = [Message(role="user", content="Go on and on.")]
+
+
+def nothing_works_on():
     time.sleep(0.1)  # the server sees the closed connection at its next token
     busy = time.process_time()
     time.sleep(0.3)  # would be hundreds of tokens of this model
-    assert time.process_time() - busy < 0.1
+    return time.process_time() - busy < 0.1
 
 
 @pytest.mark.parametrize("piece", SPECIAL[:2])
 def test_no_text_can_end_its_message(generator, piece):
     """The control token becomes text: it takes as many tokens as its letters do."""
-    plain = ask(generator, "a  b", max_tokens=1)[-1].usage.prompt_tokens
-    broken = ask(generator, f"a {piece} b", max_tokens=1)[-1].usage.prompt_tokens
+    plain = ask(generator, "a  b", max_tokens=20)[-1].usage.prompt_tokens
+    broken = ask(generator, f"a {piece} b", max_tokens=20)[-1].usage.prompt_tokens
     assert broken - plain >= 3
     assert generator.server.is_control(piece)
     assert not generator.server.is_control("<div>")

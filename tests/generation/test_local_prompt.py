@@ -47,7 +47,7 @@ def system(content):
 def test_the_models_own_template_is_used(prompt_of):
     assert (
         prompt_of(TEMPLATE).text([system("Be short."), user("Hi")], DEFAULT_OPTIONS)
-        == "<|start|>system\nBe short.<|end|>\n<|start|>user\nHi<|end|>\n<|start|>assistant\n"
+        == "<|turn|>system\nBe short.<|done|>\n<|turn|>user\nHi<|done|>\n<|turn|>assistant\n"
     )
 
 
@@ -82,7 +82,7 @@ def test_what_a_template_refuses_is_an_error_that_says_so(prompt_of):
 
 
 @given(
-    pieces=st.lists(st.sampled_from([*SPECIAL, "<|", "end", "|>", "user\n", " hi "]), max_size=6)
+    pieces=st.lists(st.sampled_from([*SPECIAL, "<|", "done", "|>", "user\n", " hi "]), max_size=6)
 )
 def test_no_text_can_end_its_message_or_begin_another(prompt_of, pieces):
     """Not even one that is put together of broken pieces."""
@@ -111,7 +111,7 @@ def test_tools_go_to_a_template_that_knows_them_and_into_words_elsewhere(prompt_
         "<tool_call>add(user)Two and two?(assistant)calls add 2(tool)4"
     )
     told = prompt_of(TEMPLATE).text(chat, options)
-    assert told.startswith("<|start|>system\nYou may call functions.")
+    assert told.startswith("<|turn|>system\nYou may call functions.")
     assert '"name": "add", "description": "Adds."' in told
     assert 'assistant\n<tool_call>{"name": "add", "arguments": {"a": 2}}</tool_call>' in told
     assert "user\n<tool_response>\n4\n</tool_response>" in told

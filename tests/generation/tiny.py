@@ -9,13 +9,13 @@ from ctxeng.settings import ModelSettings
 from ctxeng.types import GenerationOptions, Message
 
 TEMPLATE = (
-    "{% for message in messages %}<|start|>{{ message.role }}\n{{ message.content }}<|end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+    "{% for message in messages %}<|turn|>{{ message.role }}\n{{ message.content }}<|done|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|turn|>assistant\n{% endif %}"
 )
 WORDS = """The quick brown fox jumps over the lazy dog. Expenses above 500 euros go to
 Ines. Every parent may take 20 weeks of parental leave. {"name": "x", "value": 1, "list": [null]}
 Größe, naïve, 日本語のテキスト, 🎉👍 and some more words to learn from: def get(self): return 1"""
-SPECIAL = ["<|start|>", "<|end|>", "<unk>"]
+SPECIAL = ["<|turn|>", "<|done|>", "<unk>"]
 
 
 def make_tokenizer(folder, *, size=400, template=TEMPLATE):
@@ -29,7 +29,7 @@ def make_tokenizer(folder, *, size=400, template=TEMPLATE):
         trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, initial_alphabet=alphabet),
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|end|>", unk_token="<unk>", chat_template=template
+        tokenizer_object=tokenizer, eos_token="<|done|>", unk_token="<unk>", chat_template=template
     )
     fast.save_pretrained(str(folder))
     return fast
