@@ -62,7 +62,7 @@ class GivenChunker:
             start = document.text.index(piece.text, end)
             end = start + len(piece.text)
             names = [identifier(d.name) for d in found if start <= d.span.start < end]
-            around = [d.name for d in found if d.encloses and d.span.start < start < d.span.end]
+            around = [d.name for d in found if d.span.start < start < d.span.end]
             chunks.append(
                 Chunk(
                     id=piece.id,

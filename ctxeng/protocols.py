@@ -247,6 +247,18 @@ class Store(Protocol):
         """Those of these chunks that have a vector, and the matrix."""
         ...
 
+    def parents(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, str]:
+        """The id of each chunk's document; unknown ids are absent."""
+        ...
+
+    def document_vectors(
+        self, scope: Scope, model: str, document_ids: Sequence[str]
+    ) -> tuple[list[str], Vectors]:
+        """Those of these documents of which a chunk has a vector, and the means of their chunks'
+        vectors, scaled to length 1, shape (n, d).
+        """
+        ...
+
     def matching_chunks(self, scope: Scope, where: Mapping[str, Strings]) -> set[str]:
         """Ids of the chunks whose document has, for every key, one of the values."""
         ...

@@ -91,7 +91,7 @@ class Scope(Value):
     user: Key = "local"
     collection: Key = "default"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """One string that no other scope has: what the store and the indexes compare."""
         return json.dumps([self.tenant, self.user, self.collection], ensure_ascii=False)
@@ -415,6 +415,8 @@ class Usage(Value):
     completion_tokens: int = 0
     cached_tokens: int = 0
     """Of the prompt's, those that the backend did not have to read again."""
+    cache_write_tokens: int = 0
+    """Of the prompt's, those that the backend put into its cache, where it charges for that."""
     seconds: float = 0.0
     first_token_seconds: float = 0.0
     cost: float = 0.0
@@ -424,6 +426,7 @@ class Usage(Value):
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             seconds=self.seconds + other.seconds,
             first_token_seconds=self.first_token_seconds or other.first_token_seconds,
             cost=self.cost + other.cost,
@@ -475,6 +478,10 @@ class Answer(Value):
     model: str = ""
     error: str = ""
     """Why the model broke off; the text is what had come until then."""
+    repaired: bool = False
+    """Its first version had sentences without support, and this one is better supported."""
+    notes: Strings = ()
+    """Steps that failed and were done without."""
     trace_id: str = ""
 
 
@@ -497,6 +504,8 @@ class IndexReport(Value):
     failed: Annotated[tuple[Failure, ...], BeforeValidator(_as_tuple)] = ()
     chunks: int = 0
     """Written in this run."""
+    usage: Usage = Usage()
+    """Of the model that situates chunks, where one is set."""
     seconds: float = 0.0
 
 

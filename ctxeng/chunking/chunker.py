@@ -32,7 +32,7 @@ class StructuredChunker:
 
     def __init__(self, settings: ChunkingSettings | None = None) -> None:
         self._settings = settings or ChunkingSettings()
-        self.name = f"structured-2 {self._settings.min_words}-{self._settings.max_words}"
+        self.name = f"structured-3 {self._settings.min_words}-{self._settings.max_words}"
 
     def chunk(self, document: Document) -> list[Chunk]:
         """The document's chunks in order; none for a document of white space."""
@@ -102,7 +102,7 @@ class StructuredChunker:
         before = 0
         for span in self._pack(document.text, found.atoms):
             first = bisect_left(starts, span.start)
-            earlier = (d for d in found.definitions[before:first] if d.encloses)
+            earlier = found.definitions[before:first]
             around = [d for d in (*around, *earlier) if d.span.end > span.start]
             before = first
             inside = found.definitions[first : bisect_left(starts, span.end)]

@@ -26,7 +26,6 @@ _DEFINITION = regex.compile(
     r"type_(alias|declaration|item|spec|definition)|const_(item|spec)|static_item|constructor|"
     r"object_d|protocol|record|singleton|lexical_declaration|variable_declarator"
 )
-_ENCLOSING = regex.compile(r"class|struct|trait|interface|module|namespace|impl|object_d|protocol")
 _CALL = regex.compile(r"call|reference|argument|parameter|_body|expression|access")
 _LEADING = regex.compile(r"comment|decorator|attribute|annotation|modifiers")
 _VISIBLE = regex.compile(r"\S")
@@ -38,8 +37,6 @@ class Definition:
 
     name: str
     span: Span
-    encloses: bool
-    """Holds other definitions: a class, impl, module …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +65,7 @@ def cut(text: str, span: Span, language: str, *, high: float) -> Code:
             strength = 0  # noqa: PLW2901
         start = max(start, span.start + end)
     shifted = [
-        Definition(
-            d.name,
-            Span(start=d.span.start + span.start, end=d.span.end + span.start),
-            d.encloses,
-        )
+        Definition(d.name, Span(start=d.span.start + span.start, end=d.span.end + span.start))
         for d in reader.definitions
     ]
     shifted.sort(key=lambda d: d.span.start)
@@ -150,7 +143,7 @@ class _Reader:
         name = _name(node)
         if name:
             span = Span(start=self._at(node.start_byte), end=self._at(node.end_byte))
-            self.definitions.append(Definition(name, span, bool(_ENCLOSING.search(node.type))))
+            self.definitions.append(Definition(name, span))
 
 
 def _name(node: Node) -> str:

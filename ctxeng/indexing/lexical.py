@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tantivy import Occur
 from tantivy import Query as Clause
 
-from ctxeng.indexing.table import Table, attribute_term, id_in
+from ctxeng.indexing.table import Table, attribute_term, row_key
 from ctxeng.protocols import Change, Match
 from ctxeng.text.terms import identifiers, terms
 from ctxeng.types import Query
@@ -26,7 +26,7 @@ class _Found(NamedTuple):
 
     score: float
     document: str
-    """Key of the document that it belongs to."""
+    """Id of the document that it belongs to."""
 
 
 class TantivyIndex:
@@ -110,25 +110,24 @@ class TantivyIndex:
             return []
         own = self._own_scores(query, asked, limit)
         defined = self._definition_scores(query, named, limit)
-        missing = [key for key in defined if key not in own]
+        missing = [chunk for chunk in defined if chunk not in own]
         if missing and asked:
-            only = [_any(self._chunks, "key", missing)]
-            own |= _scores(self._chunks, asked, len(missing), only)
+            own |= _scores(self._chunks, asked, len(missing), [_rows(self._chunks, query, missing)])
         found = {**defined, **own}
-        parents = self._parent_scores(query.text, {row.document for row in found.values()})
+        parents = self._parent_scores(query, {row.document for row in found.values()})
         totals = [
             (
-                (own[key].score if key in own else 0.0)
+                (own[chunk].score if chunk in own else 0.0)
                 + self._parent_weight * parents.get(row.document, 0.0)
-                + (defined[key].score if key in defined else 0.0),
-                key,
+                + (defined[chunk].score if chunk in defined else 0.0),
+                chunk,
             )
-            for key, row in found.items()
+            for chunk, row in found.items()
         ]
-        totals.sort(key=lambda total: (-total[0], id_in(total[1])))
+        totals.sort(key=lambda total: (-total[0], total[1]))
         return [
-            Match(id_in(key), total, self._stages(key, own, defined, parents))
-            for total, key in totals[:limit]
+            Match(chunk, total, self._stages(chunk, own, defined, parents))
+            for total, chunk in totals[:limit]
         ]
 
     def _own_scores(self, query: Query, asked: Counter[str], limit: int) -> dict[str, _Found]:
@@ -155,20 +154,14 @@ class TantivyIndex:
         wanted = [_required(Clause.boolean_query(clauses)), *_filters(table, query)]
         return _search(table, Clause.boolean_query(wanted), limit)
 
-    def _parent_scores(self, text: str, documents: Collection[str]) -> dict[str, float]:
+    def _parent_scores(self, query: Query, documents: Collection[str]) -> dict[str, float]:
         """By document, for exactly these: its BM25 score among documents."""
         table = self._documents
-        asked = _asked(table, text) if self._parent_weight else None
+        asked = _asked(table, query.text) if self._parent_weight else None
         if not asked or not documents:
             return {}
-        # The best documents are most of those wanted, and asked for without a filter they cost
-        # least; the others are looked up.
-        scores = {key: row.score for key, row in _scores(table, asked, len(documents), []).items()}
-        missing = [document for document in documents if document not in scores]
-        if missing:
-            found = _scores(table, asked, len(missing), [_any(table, "key", missing)])
-            scores.update((key, row.score) for key, row in found.items())
-        return scores
+        found = _scores(table, asked, len(documents), [_rows(table, query, documents)])
+        return {document: row.score for document, row in found.items()}
 
     def _stages(
         self,
@@ -206,7 +199,7 @@ def _asked(table: Table, text: str) -> Counter[str]:
 def _scores(
     table: Table, asked: Counter[str], limit: int, filters: Sequence[tuple[Occur, Clause]]
 ) -> dict[str, _Found]:
-    """BM25 of the best rows by key."""
+    """BM25 of the best rows by id."""
     clauses = [
         (
             Occur.Should,
@@ -224,7 +217,7 @@ def _scores(
 
 def _search(table: Table, wanted: Clause, limit: int) -> dict[str, _Found]:
     return {
-        str(row.get_first("key")): _Found(score, str(row.get_first("document")))
+        row["id"][0].decode(): _Found(score, row["document"][0].decode())
         for score, row in table.search(wanted, limit)
     }
 
@@ -239,6 +232,13 @@ def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:
         wanted = [attribute_term(key, value) for value in values]
         clauses.append(_any(table, "attribute", wanted))
     return clauses
+
+
+def _rows(table: Table, query: Query, ids: Collection[str]) -> tuple[Occur, Clause]:
+    """Only these; for a hundred rows of many a tenth of what a set of terms costs."""
+    scope = query.scope.key
+    keys = [(Occur.Should, _term(table, "key", row_key(scope, row))) for row in ids]
+    return _filter(Clause.boolean_query(keys))
 
 
 def _any(table: Table, field: str, values: Sequence[str]) -> tuple[Occur, Clause]:

@@ -91,9 +91,10 @@ class Table:
         import tantivy
 
         builder = tantivy.SchemaBuilder()
-        builder.add_text_field("key", stored=True, tokenizer_name="raw", index_option="basic")
-        builder.add_text_field("document", stored=True, tokenizer_name="raw", index_option="basic")
-        for name in ("scope", "defines", "attribute"):
+        # Bytes, and no more of them than answers need: a block of many rows is read at once.
+        for name in ("id", "document"):
+            builder.add_bytes_field(name, stored=True, indexed=False)
+        for name in ("key", "scope", "defines", "attribute"):
             builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
         builder.add_text_field("body", tokenizer_name="terms", index_option="freq")
         builder.add_text_field("state", stored=True, tokenizer_name="raw", index_option="basic")
@@ -262,10 +263,6 @@ def row_key(scope: str, item_id: str) -> str:
     return f"{scope}\0{item_id}"
 
 
-def id_in(key: str) -> str:
-    return key.partition("\0")[2]
-
-
 def attribute_term(key: str, value: str) -> str:
     return f"{key}\0{value}"[:MAX_ATTRIBUTE]
 
@@ -276,7 +273,8 @@ def _row(change: Change, text: str) -> tantivy.Document:
     row = tantivy.Document()
     row.add_text("key", row_key(change.scope, change.id))
     row.add_text("scope", change.scope)
-    row.add_text("document", row_key(change.scope, change.document_id))
+    row.add_bytes("id", change.id.encode())
+    row.add_bytes("document", change.document_id.encode())
     row.add_text("body", " ".join(terms(text)))
     for name in change.defines:
         row.add_text("defines", identifier(name))

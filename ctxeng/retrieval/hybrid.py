@@ -11,6 +11,7 @@ import anyio
 from ctxeng.errors import ConfigError
 from ctxeng.protocols import DenseIndex, Embedder, LexicalIndex, Match, Store
 from ctxeng.retrieval.fusion import convex_fusion
+from ctxeng.retrieval.hierarchy import ParentCosines
 from ctxeng.settings import RetrievalSettings
 from ctxeng.trace import stage
 from ctxeng.types import Hit, Query, SearchMode
@@ -18,14 +19,18 @@ from ctxeng.types import Hit, Query, SearchMode
 
 @dataclass(frozen=True, slots=True)
 class DenseSearch:
-    """An embedder, the index of its vectors, and how much its scores count by default."""
+    """An embedder, the index of its vectors, what documents add to their chunks, and how much its
+    scores count by default.
+    """
 
     embedder: Embedder
     index: DenseIndex
+    parents: ParentCosines
     weight: float
 
     def search(self, query: Query, limit: int) -> list[Match]:
-        return self.index.search(self.embedder.embed([query.text], "query")[0], query, limit)
+        vector = self.embedder.embed([query.text], "query")[0]
+        return self.parents.added(vector, query.scope, self.index.search(vector, query, limit))
 
 
 class HybridRetriever:

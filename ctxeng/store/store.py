@@ -269,6 +269,36 @@ class SqliteStore:
             ).fetchall()
         return _matrix(rows)
 
+    def parents(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, str]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT chunk.id, document.id FROM chunk JOIN document "
+                "ON document.row = chunk.document "
+                "WHERE chunk.scope = ? AND chunk.id IN (SELECT value FROM json_each(?))",
+                (scope.key, json.dumps(list(chunk_ids))),
+            )
+            return dict(rows.fetchall())
+
+    def document_vectors(
+        self, scope: Scope, model: str, document_ids: Sequence[str]
+    ) -> tuple[list[str], Vectors]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT document.id, vector FROM document JOIN chunk "
+                "ON chunk.document = document.row JOIN vector USING (text_hash) "
+                "WHERE document.scope = ? AND model = ? "
+                "AND document.id IN (SELECT value FROM json_each(?)) "
+                "ORDER BY document.id, position",
+                (scope.key, model, json.dumps(list(document_ids))),
+            ).fetchall()
+        owners, matrix = _matrix(rows)
+        if not owners:
+            return [], matrix
+        first = [at for at, owner in enumerate(owners) if not at or owner != owners[at - 1]]
+        sums = np.add.reduceat(matrix, first, axis=0)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        return [owners[at] for at in first], sums / np.maximum(lengths, np.finfo(np.float32).tiny)
+
     def matching_chunks(self, scope: Scope, where: Mapping[str, tuple[str, ...]]) -> set[str]:
         """Ids of the chunks whose document has, for every key, one of the values."""
         with self._connections.read() as db:

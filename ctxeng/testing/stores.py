@@ -417,6 +417,24 @@ def vectors_come_back_bit_for_bit(make: MakeStore) -> None:
         assert store.vectors(HERE, "another")[0] == []
 
 
+def a_documents_vector_is_the_mean_of_its_chunks(make: MakeStore) -> None:
+    """Of unit length; of this scope's document alone, and of the chunks that have a vector."""
+    with closing(make()) as store:
+        for scope in (HERE, THERE):
+            store.put(scope, [entry_of(long_document("d", ["pump", "seal", "valve"]))])
+        store.put(HERE, [entry_of(long_document("other", ["rotor"]))])
+        assert store.document_vectors(HERE, MODEL, ["d"])[0] == []
+        _embed_all(store, MODEL)
+        own = [piece.id for piece in chunk(long_document("d", ["pump", "seal", "valve"]))]
+        assert store.parents(HERE, [*own, "unknown"]) == dict.fromkeys(own, "d")
+        ids, means = store.document_vectors(HERE, MODEL, ["other", "d", "unknown"])
+        assert sorted(ids) == ["d", "other"]
+        mean = store.vectors_of(HERE.key, MODEL, own)[1].mean(axis=0)
+        np.testing.assert_allclose(
+            means[ids.index("d")], mean / np.linalg.norm(mean), rtol=1e-4, atol=1e-6
+        )
+
+
 def a_vector_goes_with_the_last_chunk_that_needs_it(make: MakeStore) -> None:
     """Also one that was still being made when its text went."""
     with closing(make()) as store:
@@ -528,6 +546,7 @@ STORE_LAWS: Sequence[Callable[[MakeStore], None]] = (
     a_filter_knows_what_every_document_has,
     every_text_is_embedded_once,
     vectors_come_back_bit_for_bit,
+    a_documents_vector_is_the_mean_of_its_chunks,
     a_vector_goes_with_the_last_chunk_that_needs_it,
     changed_vectors_lead_to_the_present_ones,
     meta_and_traces_are_kept,

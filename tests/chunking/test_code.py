@@ -115,6 +115,18 @@ def test_methods_say_whose_they_are(source):
         assert home.heading_path == path
 
 
+def test_what_goes_on_with_a_definition_says_whose_it_is():
+    body = "\n".join(f"        x{n} = '{FILLER}'" for n in range(40))
+    text = f"class Account:\n    def pay(self):\n{body}\n\n    def refund(self):\n        pass\n"
+    first, *rest = cut(text, "python")
+    assert first.heading_path == ()
+    assert {"account", "pay"} <= set(first.defines)
+    assert len(rest) > 1
+    for piece in rest:
+        own = ("Account",) if "def refund" in piece.text.split("\n")[0] else ("Account", "pay")
+        assert piece.heading_path == own
+
+
 def test_comments_and_decorators_stay_with_what_follows():
     body = "\n".join(f"    x{n} = '{FILLER}'" for n in range(6))
     text = f"def first():\n{body}\n\n# About the second.\n@cached\ndef second():\n{body}\n"

@@ -6,7 +6,7 @@ from ctxeng.chunking import chunk
 from ctxeng.embedding import StaticEmbedder
 from ctxeng.indexing import ExactIndex, TantivyIndex, catch_up
 from ctxeng.protocols import Entry
-from ctxeng.retrieval import DenseSearch, HybridRetriever
+from ctxeng.retrieval import DenseSearch, HybridRetriever, ParentCosines
 from ctxeng.settings import RetrievalSettings
 from ctxeng.store import open_store
 from ctxeng.testing.retrievers import RETRIEVER_LAWS
@@ -26,7 +26,8 @@ def make(request):
         missing = store.missing_vectors(embedder.name, 1_000)
         vectors = embedder.embed([text for _, text in missing], "document")
         store.put_vectors(embedder.name, [digest for digest, _ in missing], vectors)
-        dense = DenseSearch(embedder, ExactIndex(store, embedder.name), 0.3)
+        parents = ParentCosines(store, embedder.name, weight=0.75)
+        dense = DenseSearch(embedder, ExactIndex(store, embedder.name), parents, 0.3)
         return HybridRetriever(
             store, lexical, lambda: dense, settings=RetrievalSettings(), mode=request.param
         )
