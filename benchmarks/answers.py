@@ -1,13 +1,24 @@
-"""How often does an answer hold what it should, end to end and with the right passage given?
+"""How often does an answer hold what it should, and is it withheld when there is none?
 
-    python -m benchmarks.answers [--data DIR] [--json FILE] [--quick]
+    python -m benchmarks.answers [--data DIR] [--json FILE] [--quick] [--model NAME]
 
-Each set's documents are one workspace with defaults, asked with ``engine.ask``. Reported for each
-generator, for the whole workspace and again confined to the document that answers: how often the
-answer holds a gold phrase, and exact match and F1 of its words as SQuAD scores them (an extractive
-answer is whole sentences: its exact match is about 0 and its F1 low by nature). "context holds the
-phrase" is the most that a generator can quote. nq_open has no passages: its questions are asked of
-those of xquad_en, which answer next to none of them, and should be answered with "not found".
+Each set's documents are one workspace with defaults. Every question is asked
+
+- with our context: ``engine.ask`` of the workspace, which may answer "not found";
+- with the gold passage as all there is, and no choice but to answer;
+- closed book: the question alone, of a model.
+
+Reported is how often the answer holds a gold phrase, and exact match and F1 of its words as SQuAD
+scores them (an extractive answer is whole sentences: its exact match is about 0 and its F1 low by
+nature). "context holds the phrase" is the most that a generator can quote. Abstention: every
+question is asked a second time without the document that answers (a filter leaves it out), so that
+half of all should be answered with "not found". Precision is their share among the questions that
+were, recall the share that was among them. nq_open has no passages: its questions are asked of
+those of xquad_en, which answer next to none of them.
+
+The extractive generator answers many questions. The model (``--model``, by default the packaged
+one) is slow on a CPU, and answers few, in a small budget; the extractive one answers the same ones
+in the same budget beside it. ``ΔF1`` is the difference between them.
 """
 
 from __future__ import annotations
@@ -17,163 +28,182 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.compare import bootstrap
-from benchmarks.data import (
-    Row,
-    argument_parser,
-    data_folder,
-    print_table,
-    read_chunking_set,
-    read_jsonl,
-    write_rows,
-)
-from ctxeng import Answer, Document, Engine, Settings
-from ctxeng.protocols import Generator
+from benchmarks.compare import RESAMPLES, bootstrap
+from benchmarks.data import Row, argument_parser, data_folder, print_table, write_rows
+from benchmarks.data_answers import Asked, Task, tasks
+from ctxeng import Answer, Document, Engine, Settings, open_model
+from ctxeng.errors import ConfigError
+from ctxeng.generation import EXTRACTIVE, NOT_FOUND
+from ctxeng.settings import GenerationSettings, load_settings
+from ctxeng.types import Filter
 
-QUESTIONS = 300
-QUICK = 20
-GENERATORS: Mapping[str, Callable[[], Generator | None]] = {"extractive": lambda: None}
-"""By name; None: the engine's default."""
+QUESTIONS, QUICK_QUESTIONS = 300, 20
+MODEL_QUESTIONS, QUICK_MODEL_QUESTIONS = 40, 2
+MODEL_BUDGET = 500
+"""Tokens of the context beside a model that reads slowly."""
+MODEL_TOKENS = 40
+OURS, GIVEN, CLOSED = "our context", "gold passage", "closed book"
 
-
-@dataclass(frozen=True)
-class Asked:
-    question: str
-    gold: Sequence[str]
-    """Any of these phrases is right; none where the workspace does not answer."""
-    within: Mapping[str, str]
-    """Filter that is part of the question (whose policy?)."""
-    document_id: str = ""
-    """That answers."""
+Values = NDArray[np.float64]
+Ask = Callable[[Asked, str, int | None], "Said"]
+"""A question, by whom it is answered, and the budget of the context."""
 
 
 @dataclass(frozen=True)
-class Task:
-    name: str
-    documents: Sequence[Document]
-    asked: Sequence[Asked]
+class Said:
+    """An answer, and the sources that it was made from."""
+
+    text: str
+    found: bool
+    seen: str | None
+    """None: there were none to make it from."""
 
 
-def policyqa(folder: Path) -> Task:
-    """ "This website" is the site of the question's paragraph."""
-    paragraphs = {row["id"]: row for row in read_jsonl(folder, "paragraphs")}
-    return Task(
-        "policyqa",
-        [
-            Document(id=key, text=row["text"], metadata={"site": row["site"]})
-            for key, row in paragraphs.items()
-        ],
-        [
-            Asked(
-                row["question"],
-                row["answers"],
-                {"site": paragraphs[row["paragraph"]]["site"]},
-                row["paragraph"],
+class Desk:
+    """Where one set's questions are asked."""
+
+    def __init__(self, task: Task, asked: Sequence[Asked], model: str) -> None:
+        settings = Settings(
+            models=load_settings().models, generation=GenerationSettings(max_tokens=MODEL_TOKENS)
+        )
+        self._model = open_model(model, settings=settings)
+        self._ids = [document.id for document in task.documents]
+        self._workspace = _opened(task.documents, settings)
+        passages = dict.fromkeys(one.passage for one in asked if one.passage)
+        self._numbers = {passage: str(number) for number, passage in enumerate(passages)}
+        self._passages = _opened(
+            [Document(id=number, text=passage) for passage, number in self._numbers.items()],
+            settings,
+        )
+        self._passages._parts.answerability.threshold = 0.0  # it has to answer
+
+    def ours(self, asked: Asked, model: str, budget: int | None) -> Said:
+        return _said(
+            self._workspace.ask(
+                asked.question, filter=dict(asked.within), model=model, budget=budget
             )
-            for row in read_jsonl(folder, "questions")
-        ],
-    )
+        )
+
+    def without_document(self, asked: Asked, model: str, budget: int | None) -> Said:
+        """As ``ours``, of a workspace that lacks what answers."""
+        others = [key for key in self._ids if key != asked.document_id]
+        filter: Filter = {**asked.within, "document_id": others}
+        return _said(self._workspace.ask(asked.question, filter=filter, model=model, budget=budget))
+
+    def given(self, asked: Asked, model: str, budget: int | None) -> Said:
+        filter = {"document_id": self._numbers[asked.passage]}
+        return _said(self._passages.ask(asked.question, filter=filter, model=model, budget=budget))
+
+    def closed(self, asked: Asked, model: str, budget: int | None) -> Said:
+        return Said(self._model.generate(asked.question).text, True, None)
+
+    def close(self) -> None:
+        self._workspace.close()
+        self._passages.close()
 
 
-def covidqa(folder: Path) -> Task:
-    task = read_chunking_set(folder)
-    return Task(
-        task.name,
-        [Document(id=key, text=text) for key, text in task.documents.items()],
-        [Asked(q.text, [r.text for r in q.references], {}, q.document_id) for q in task.questions],
-    )
+def _opened(documents: Sequence[Document], settings: Settings) -> Engine:
+    engine = Engine.open(":memory:", settings=settings)
+    if documents:
+        engine.index(documents, wait=True)
+    return engine
 
 
-def xquad(folder: Path) -> Task:
-    home = dict(line.split("\t")[:2] for line in (folder / "qrels.tsv").read_text().splitlines())
-    return Task(
-        folder.name,
-        [
-            Document(id=row["id"], title=row["title"], text=row["text"])
-            for row in read_jsonl(folder, "corpus")
-        ],
-        [
-            Asked(row["text"], [row["answer"]], {}, home[row["id"]])
-            for row in read_jsonl(folder, "queries")
-        ],
-    )
+def _said(answer: Answer) -> Said:
+    seen = "\n".join(source.text for source in answer.context.sources)
+    return Said(answer.text, answer.found, seen)
 
 
-def pubmedqa(folder: Path) -> Task:
-    """Gold is the abstract's conclusion, which is not in the workspace: only F1 says something."""
-    rows = list(read_jsonl(folder, "questions"))
-    return Task(
-        "pubmedqa",
-        [Document(id=row["id"], text="\n\n".join(row["contexts"])) for row in rows],
-        [Asked(row["question"], [row["long_answer"]], {}, row["id"]) for row in rows],
-    )
-
-
-def nq_open(folder: Path, passages: Sequence[Document]) -> Task:
-    return Task(
-        "nq_open",
-        passages,
-        [Asked(row["question"], [], {}) for row in read_jsonl(folder, "questions")],
-    )
-
-
-def tasks(folder: Path) -> Iterator[Task]:
-    """Those of the sets that are there."""
-    readers = {"policyqa": policyqa, "pubmedqa": pubmedqa, "covidqa_dev": covidqa}
-    for name, read in readers.items():
-        if (folder / name).is_dir():
-            yield read(folder / name)
-    if (folder / "xquad_en").is_dir():
-        passages = xquad(folder / "xquad_en")
-        yield passages
-        if (folder / "nq_open").is_dir():
-            yield nq_open(folder / "nq_open", passages.documents)
-
-
-def measure(task: Task, questions: int) -> Iterator[Row]:
+def measure(
+    task: Task, *, questions: int, model: str = EXTRACTIVE, model_questions: int = 0
+) -> Iterator[Row]:
+    """Rows of the extractive generator, and of a model beside it on the first few questions."""
     chosen = random.Random(5).sample(task.asked, min(questions, len(task.asked)))
-    for name, make in GENERATORS.items():
-        with Engine.open(":memory:", settings=Settings(), generator=make()) as engine:
-            engine.index(task.documents, wait=True)
-            for system, narrowed in ((name, False), (f"{name}, right document given", True)):
-                if narrowed and not chosen[0].document_id:
-                    continue
-                scores = [
-                    score(engine.ask(one.question, filter=_filter(one, narrowed)), one)
-                    for one in chosen
-                ]
-                for metric in scores[0]:
-                    values = np.array([s[metric] for s in scores], dtype=np.float64)
-                    low, high = bootstrap(values)
-                    yield Row(
-                        system=system,
-                        set=task.name,
-                        metric=metric,
-                        value=float(values.mean()),
-                        low=low,
-                        high=high,
-                    )
+    with closing(Desk(task, chosen, model)) as desk:
+        yield from _rows(desk, task.name, chosen, [EXTRACTIVE], None)
+        if model != EXTRACTIVE:
+            few = chosen[:model_questions]
+            yield from _rows(desk, task.name, few, [EXTRACTIVE, model], MODEL_BUDGET)
 
 
-def score(answer: Answer, asked: Asked) -> dict[str, float]:
-    """The figures of one answer; one that abstains is empty."""
-    said = plain_words(re.sub(r"\s*\[\d+\]", "", answer.text)) if answer.found else []
-    figures = {"abstains": float(not answer.found)}
-    if asked.gold:
-        gold = [plain_words(phrase) for phrase in asked.gold]
-        seen = plain_words("\n".join(source.text for source in answer.context.sources))
-        figures |= {
-            "context holds the phrase": float(any(holds(seen, phrase) for phrase in gold)),
-            "answer holds the phrase": float(any(holds(said, phrase) for phrase in gold)),
-            "exact match": float(said in gold),
-            "F1": max(f1(said, phrase) for phrase in gold),
-            "words": float(len(said)),
-        }
+def _rows(
+    desk: Desk, task: str, asked: Sequence[Asked], models: Sequence[str], budget: int | None
+) -> Iterator[Row]:
+    name = f"{task}, {len(asked)} questions"
+    answered = bool(asked[0].document_id)
+    beside: dict[str, Values] = {}
+    for model in models:
+        system = model if model == EXTRACTIVE else open_model(model).name
+        ways: dict[str, Ask] = {OURS: desk.ours, GIVEN: desk.given} if answered else {}
+        if model != EXTRACTIVE:
+            ways[CLOSED] = desk.closed
+        found: dict[str, dict[str, Values]] = {}
+        for way, ask in ways.items():
+            found[way] = _figures([score(ask(one, model, budget), one) for one in asked])
+            if model == EXTRACTIVE:
+                beside[way] = found[way]["F1"]
+            elif way in beside:
+                found[way]["ΔF1"] = found[way]["F1"] - beside[way]
+            for metric, values in found[way].items():
+                yield _row(f"{system}, {way}", name, metric, values)
+        left_out = desk.without_document if answered else desk.ours
+        gone = np.array([float(not left_out(one, model, budget).found) for one in asked])
+        there = found[OURS]["abstains"] if answered else None
+        yield from abstention(f"{system}, {OURS}", name, gone, there)
+
+
+def _figures(scores: Sequence[Mapping[str, float]]) -> dict[str, Values]:
+    return {metric: np.array([one[metric] for one in scores]) for metric in scores[0]}
+
+
+def abstention(system: str, name: str, gone: Values, there: Values | None) -> Iterator[Row]:
+    """Recall, and where something abstained precision.
+
+    Args:
+        gone: whether each question was answered with "not found" where nothing answers it; shape
+            (n,), 0 or 1.
+        there: the same where something does; None: nothing ever does.
+    """
+    if there is not None and gone.sum() + there.sum():
+        picks = np.random.default_rng(0).integers(0, len(gone), (RESAMPLES, len(gone)))
+        right, withheld = gone[picks].sum(axis=1), (gone + there)[picks].sum(axis=1)
+        some = withheld > 0
+        low, high = np.quantile(right[some] / withheld[some], [0.025, 0.975])
+        yield Row(
+            system=system,
+            set=name,
+            metric="abstention precision",
+            value=float(gone.sum() / (gone + there).sum()),
+            low=float(low),
+            high=float(high),
+        )
+    yield _row(system, name, "abstention recall", gone)
+
+
+def score(said: Said, asked: Asked) -> dict[str, float]:
+    """The figures of one answer; "not found" is an empty one."""
+    text = "" if said.text == NOT_FOUND else said.text
+    words = plain_words(re.sub(r"\s*\[\d+\]", "", text))
+    gold = [plain_words(phrase) for phrase in asked.gold]
+    figures: dict[str, float] = {}
+    if said.seen is not None:
+        seen = plain_words(said.seen)
+        figures["abstains"] = float(not said.found)
+        figures["context holds the phrase"] = float(any(holds(seen, phrase) for phrase in gold))
+    figures |= {
+        "answer holds the phrase": float(any(holds(words, phrase) for phrase in gold)),
+        "exact match": float(words in gold),
+        "F1": max(f1(words, phrase) for phrase in gold),
+        "words": float(len(words)),
+    }
+    if asked.decision:
+        figures["begins with the right yes, no or maybe"] = float(words[:1] == [asked.decision])
     return figures
 
 
@@ -192,17 +222,31 @@ def f1(words: Sequence[str], phrase: Sequence[str]) -> float:
     return 2 * common / (len(words) + len(phrase)) if common else 0.0
 
 
-def _filter(asked: Asked, narrowed: bool) -> dict[str, str]:
-    return {"document_id": asked.document_id} if narrowed else dict(asked.within)
+def _row(system: str, name: str, metric: str, values: Values) -> Row:
+    low, high = bootstrap(values)
+    return Row(
+        system=system, set=name, metric=metric, value=float(values.mean()), low=low, high=high
+    )
 
 
 def main() -> None:
-    arguments = argument_parser(__doc__).parse_args()
-    folder = data_folder(arguments.data)
+    parser = argument_parser(__doc__)
+    parser.add_argument("--model", metavar="NAME", default="local", help="asked few questions")
+    arguments = parser.parse_args()
+    try:
+        open_model(arguments.model)
+    except ConfigError as error:
+        print(f"The extractive generator only. {error}")
+        arguments.model = EXTRACTIVE
     rows = [
         row
-        for task in tasks(folder)
-        for row in measure(task, QUICK if arguments.quick else QUESTIONS)
+        for task in tasks(data_folder(arguments.data))
+        for row in measure(
+            task,
+            questions=QUICK_QUESTIONS if arguments.quick else QUESTIONS,
+            model=arguments.model,
+            model_questions=QUICK_MODEL_QUESTIONS if arguments.quick else MODEL_QUESTIONS,
+        )
     ]
     print_table(rows)
     write_rows(rows, arguments.json)

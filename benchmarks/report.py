@@ -209,7 +209,26 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
     (
         "answers",
         "Answers",
-        "What the answer holds of the gold answer.",
+        "What the answer holds of the gold answer: many questions to the extractive generator,\n"
+        "the first few of them to the packaged model, in a budget of 500 tokens, the extractive\n"
+        "one beside it (ΔF1: the difference). With the gold passage it has to answer. Abstention:\n"
+        "each question is asked with and without the document that answers it, so half of all\n"
+        "should be withheld.",
+        _by_set,
+    ),
+    (
+        "voting",
+        "More samples",
+        "One sample against a choice among several; a majority stops when it is decided. The last\n"
+        "rows choose by the labels, which is the bound. `gsm8k_solutions`: four solutions by\n"
+        "models of others, each the first one once. `gsm8k`: the packaged model, sampled 8 times.",
+        _by_set,
+    ),
+    (
+        "cascade",
+        "A large model in doubt only",
+        "6 billion parameters reply where they are sure, 175 billion elsewhere. The threshold is\n"
+        "chosen on the other half of the questions. Cost is tokens times parameters.",
         _by_set,
     ),
     (

@@ -3,6 +3,7 @@
     CtxengError
     ├── ConfigError        a setting, argument or missing extra
     ├── LoadError          a source that cannot be read; carries ``uri`` and ``hint``
+    │   └── SkippedError        there is nothing in it to read; in a folder it is passed over
     ├── WorkspaceError     a workspace that cannot be opened, written or trusted
     │   └── WorkspaceBusyError  another process writes it
     ├── BackendError       a model or server failed; ``retryable`` says whether a retry can help
@@ -37,6 +38,12 @@ class LoadError(CtxengError):
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.why}. {self.hint}".rstrip(". ") + ("" if self.hint else ".")
+
+
+class SkippedError(LoadError):
+    """There is nothing to read: the source is empty, of a kind without text (a picture, a program),
+    or an archive that nobody asked to look into. In a folder such files are passed over.
+    """
 
 
 class WorkspaceError(CtxengError):

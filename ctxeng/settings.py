@@ -1,14 +1,15 @@
 """Settings: one small model per room, handed in as a value.
 
 Read from ``ctxeng.toml`` (found upwards from the working folder, or named), then from environment
-variables ``CTXENG_<ROOM>__<NAME>``, then from arguments; later wins.
+variables ``CTXENG_<ROOM>__<NAME>`` (in a table in a table: ``CTXENG_GENERATION__STEPS__JUDGE``),
+then from arguments; later wins.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +79,7 @@ class RetrievalSettings(Room):
     dense_weight: float | None = Field(default=None, ge=0, le=1)
     """Share of the dense scores in the fusion; None: by embedder (static .3, others .5)."""
     parent_weight: float = Field(default=0.75, ge=0)
-    """What a document's BM25 score adds to that of its chunks."""
+    """What a document's score, BM25 or cosine, adds to that of its chunks."""
     definition_weight: float = Field(default=0.5, ge=0)
     """What a chunk gains, in idf, for defining an identifier that the query names."""
 
@@ -104,6 +105,8 @@ class PriceSettings(Room):
     prompt: float = Field(default=0.0, ge=0)
     cached: float | None = Field(default=None, ge=0)
     """Of prompt tokens that the backend did not have to read again; None: as ``prompt``."""
+    cache_write: float | None = Field(default=None, ge=0)
+    """Of prompt tokens that the backend put into its cache; None: as ``prompt``."""
     completion: float = Field(default=0.0, ge=0)
 
 
@@ -127,6 +130,11 @@ class ModelSettings(Room):
     """Folder of a LoRA adapter (``transformers``)."""
     fallback: str = ""
     """Name of the model that is asked where this one fails before it has said anything."""
+    escalate: str = ""
+    """Name of the larger model that replies where this one is not sure enough. How sure it is, is
+    told by four more replies: how alike they are to the first (F1 of their words)."""
+    escalate_below: float = Field(default=0.8, ge=0)
+    """Sureness under which ``escalate`` replies: the threshold that ``calibrate`` finds."""
     profile: str = ""
     """Name of the vendor's profile; empty: by ``base_url``."""
     max_concurrent: int = Field(default=8, gt=0)
@@ -144,6 +152,17 @@ class ModelSettings(Room):
         )
 
 
+class StepSettings(Room):
+    """Names of the models that work beside the one that answers; empty: none."""
+
+    contextualise: str = ""
+    """Writes what situates each chunk in its document, which is indexed with it."""
+    judge: str = ""
+    """Says whether the sources support each sentence of an answer; none: told by their words."""
+    distil: str = ""
+    """Shortens what has no room any more."""
+
+
 class GenerationSettings(Room):
     model: str = "extractive"
     """Who writes answers: ``extractive``, ``local``, or a name of ``[models.NAME]``."""
@@ -156,6 +175,11 @@ class GenerationSettings(Room):
     spend_per_session: float | None = Field(default=None, ge=0)
     spend_per_day: float | None = Field(default=None, ge=0)
     """Money; a call that could go over is not made."""
+    repair: bool = False
+    """Have the model write an answer once more that has sentences without support. Its text is
+    then handed on when it has been checked, not while it is written."""
+    steps: StepSettings = StepSettings()
+    """Table ``[generation.steps]``."""
 
 
 class Settings(Room):
@@ -193,21 +217,30 @@ def load_settings(
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{file}: cannot be read as settings: {error}") from error
     for name, value in (os.environ if environment is None else environment).items():
-        room, _, key = name.removeprefix("CTXENG_").lower().partition("__")
-        if name.startswith("CTXENG_") and key:
-            own = values.get(room, {})
-            values[room] = {**own, key: value} if isinstance(own, dict) else own
-            variables[room, key] = name
+        steps = tuple(name.removeprefix("CTXENG_").lower().split("__"))
+        if name.startswith("CTXENG_") and len(steps) > 1 and all(steps):
+            values = _with(values, steps, value)
+            variables[steps] = name
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         steps = tuple(str(step) for step in first["loc"])
+        variable = next((name for at, name in variables.items() if at == steps[: len(at)]), None)
         raise ConfigError(
-            f"{variables.get(steps[:2]) or file or 'environment'}: setting {'.'.join(steps)}: "
+            f"{variable or file or 'environment'}: setting {'.'.join(steps)}: "
             f"{first['msg']}. "
             "docs/reference.md lists all settings."
         ) from error
+
+
+def _with(values: dict[str, object], steps: Sequence[str], value: str) -> dict[str, object]:
+    """The values with one more; what is no table stays, and is refused as what it is."""
+    first, *rest = steps
+    if not rest:
+        return {**values, first: value}
+    own = values.get(first, {})
+    return {**values, first: _with(own, rest, value)} if isinstance(own, dict) else values
 
 
 def _find_upwards(folder: Path, name: str) -> Path | None:

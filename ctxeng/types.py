@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-Trust = Literal["system", "user", "untrusted"]
-"""How far a text may be believed: ours, the caller's, or anybody's."""
+Trust = Literal["system", "user", "memory", "document", "tool", "web", "untrusted"]
+"""How far a text may be believed, most first: ours, the caller's, what was remembered of the
+caller, the caller's files, a tool's result, a web page, anybody's."""
+
+Transformation = Literal["verbatim", "template", "selected", "summarised", "resolved"]
+"""What was done to a text: nothing; it is ours, such as a heading or a marker; sentences of it were
+chosen; it was put in other words; its pronouns were replaced by names."""
 
 TextFormat = Literal["plain", "markdown", "code", "table"]
 """How the text of a document is to be read and cut."""
@@ -253,35 +258,6 @@ class Source(Value):
         return f"{self.uri}, {self.part}" if self.part else f"{self.uri}:{self.line}"
 
 
-class Segment(Value):
-    """A piece of the built prompt; the prompt is the segments' texts, joined."""
-
-    text: str
-    section: str
-    role: Role
-    tokens: int = Field(ge=0)
-    trust: Trust
-    reason: str
-    """Why it is in the prompt."""
-    source: Source | None = None
-    transformation: Literal["verbatim", "template"] = "verbatim"
-    """``verbatim``: the text of ``source``; ``template``: ours, such as a heading or a marker."""
-    number: int | None = None
-    """The number by which an answer cites it."""
-    scores: dict[str, float] = Field(default_factory=dict)
-    chunk_ids: Strings = ()
-
-
-class Dropped(Value):
-    """A candidate that did not get into the prompt, and why."""
-
-    source: Source
-    tokens: int
-    score: float
-    reason: str
-    chunk_ids: Strings = ()
-
-
 class Image(Value):
     """A picture in a message."""
 
@@ -300,6 +276,83 @@ class Attachment(Value):
     """Base64."""
 
 
+class ToolCall(Value):
+    """What a model asks for; ``arguments`` hold to the tool's schema where it has one."""
+
+    id: str
+    name: str
+    arguments: Metadata = Field(default_factory=dict)
+
+
+class Carried(Value):
+    """What a message holds beside its text."""
+
+    files: Annotated[tuple[Image | Attachment, ...], BeforeValidator(_as_tuple)] = ()
+    tool_calls: Annotated[tuple[ToolCall, ...], BeforeValidator(_as_tuple)] = ()
+    tool_call_id: str = ""
+    tokens: int = Field(default=0, ge=0)
+    """What it is taken to cost: calls as JSON, a file by the plan's allowance."""
+
+
+class Segment(Value):
+    """A piece of the built prompt; the prompt is the segments' texts, joined."""
+
+    text: str
+    section: str
+    role: Role
+    tokens: int = Field(ge=0)
+    """Of ``text``."""
+    trust: Trust
+    """The lowest of all that it was made from."""
+    reason: str
+    """Why it is in the prompt."""
+    source: Source | None = None
+    transformation: Transformation = "verbatim"
+    """``verbatim``: the text of ``source``."""
+    made_by: str = ""
+    """The model or rule that transformed it."""
+    notes: Strings = ()
+    """What was done to its text before, such as invisible characters taken out."""
+    number: int | None = None
+    """The number by which an answer cites it."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    chunk_ids: Strings = ()
+    turn: int | None = None
+    """Which turn of a chat it is of. Neighbours of one role and turn make one message."""
+    carries: Carried | None = None
+
+
+class Dropped(Value):
+    """A candidate that did not get into the prompt, and why."""
+
+    source: Source | None = None
+    tokens: int
+    score: float
+    reason: str
+    chunk_ids: Strings = ()
+    section: str = "sources"
+    label: str = ""
+    """What it is, where it has no source: how its text begins."""
+    trust: Trust = "untrusted"
+
+
+class SectionUse(Value):
+    """What one section of a plan was given of the budget, and used. Tokens."""
+
+    name: str
+    role: Role
+    minimum: int
+    maximum: int | None
+    """None: no limit of its own."""
+    given: int
+    """Of the budget; what is rendered never takes more."""
+    used: int
+    """Markers around its texts and what its messages carry included."""
+    kept: int = 0
+    """Candidates."""
+    dropped: int = 0
+
+
 def _no_parameters() -> Metadata:
     return {"type": "object", "properties": {}}
 
@@ -313,14 +366,6 @@ class Tool(Value):
     """JSON schema of its arguments."""
     server: str = ""
     side_effects: bool = True
-
-
-class ToolCall(Value):
-    """What a model asks for; ``arguments`` hold to the tool's schema where it has one."""
-
-    id: str
-    name: str
-    arguments: Metadata = Field(default_factory=dict)
 
 
 class Message(Value):
@@ -347,6 +392,10 @@ class Message(Value):
         )
 
 
+RenderFormat = Literal["text", "messages", "openai", "anthropic"]
+Json = dict[str, JsonValue]
+
+
 class Context(Value):
     """The built prompt. It renders byte for byte from its segments."""
 
@@ -356,10 +405,45 @@ class Context(Value):
     tokens: int
     """Of the rendered text, by the tokenizer that is named."""
     budget: int
+    """For the rendered text and what is ``reserved``."""
     tokenizer: str
+    sections: Annotated[tuple[SectionUse, ...], BeforeValidator(_as_tuple)] = ()
+    """How a plan's budget was divided, in prompt order."""
+    reserved: dict[str, int] = Field(default_factory=dict)
+    """Tokens of the budget that no text shows: ``tools`` (schemas), ``template`` (what the chat
+    template puts around messages), ``carried`` (files and calls), ``reply``."""
+    plan: str = ""
+    """Name and hash of the plan that it was built by."""
+    stable: int = Field(default=0, ge=0)
+    """How many of the first segments stay the same from one prompt to the next."""
 
-    def render(self) -> str:
-        return "".join(segment.text for segment in self.segments)
+    @overload
+    def render(self, format: Literal["text"] = "text") -> str: ...
+    @overload
+    def render(self, format: Literal["messages"]) -> tuple[Message, ...]: ...
+    @overload
+    def render(self, format: Literal["openai"]) -> list[Json]: ...
+    @overload
+    def render(self, format: Literal["anthropic"]) -> Json: ...
+    def render(
+        self, format: RenderFormat = "text"
+    ) -> str | tuple[Message, ...] | list[Json] | Json:
+        """The prompt as text, as our messages, as OpenAI's list of messages, or as Anthropic's
+        ``{"system": …, "messages": …}`` with a cache breakpoint behind the stable segments. The
+        texts in each, joined, are the segments' texts, joined.
+
+        Raises:
+            ValueError: there is no such format.
+        """
+        if format == "text":
+            return "".join(segment.text for segment in self.segments)
+        if format == "messages":
+            return self.messages
+        if format == "openai":
+            return [_openai(message) for message in self.messages]
+        if format == "anthropic":
+            return _anthropic(self)
+        raise ValueError(f"{format!r}: the formats are text, messages, openai and anthropic")
 
     @property
     def text(self) -> str:
@@ -372,14 +456,211 @@ class Context(Value):
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """Neighbouring segments of one role make one message."""
-        groups: list[list[Segment]] = []
-        for segment in self.segments:
-            if groups and groups[-1][0].role == segment.role:
-                groups[-1].append(segment)
-            else:
-                groups.append([segment])
-        return tuple(Message(role=group[0].role, content=tuple(group)) for group in groups)
+        """Neighbouring segments of one role and turn make one message."""
+        return tuple(_message(group) for group in _turns(self.segments))
+
+    def manifest(self) -> list[Json]:
+        """Why each piece is in the prompt or not: one row per kept segment, in prompt order, then
+        one per dropped candidate, best first.
+        """
+        return [_kept_row(segment) for segment in self.segments] + [
+            _dropped_row(row) for row in self.dropped
+        ]
+
+    def unchanged_tokens(self, previous: Context, count: Callable[[str], int] | None = None) -> int:
+        """Tokens at the start of the prompt that are as in ``previous``: what a backend's prompt
+        cache can keep.
+
+        Args:
+            count: counts a text's tokens; without it a segment that changed in its middle counts
+                for nothing.
+        """
+        same = ""
+        tokens = 0
+        for ours, theirs in zip(self.segments, previous.segments, strict=False):
+            if (ours.role, ours.carries) != (theirs.role, theirs.carries):
+                break
+            shared = _common_start(ours.text, theirs.text)
+            same += ours.text[:shared]
+            if shared < len(ours.text) or shared < len(theirs.text):
+                break
+            tokens += ours.tokens
+        return tokens if count is None else count(same)
+
+
+def _common_start(one: str, other: str) -> int:
+    """Length of the prefix that both have."""
+    if one == other:
+        return len(one)
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _turns(segments: tuple[Segment, ...]) -> list[list[Segment]]:
+    groups: list[list[Segment]] = []
+    for segment in segments:
+        last = groups[-1][-1] if groups else None
+        if last is not None and (last.role, last.turn) == (segment.role, segment.turn):
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+    return groups
+
+
+def _message(group: list[Segment]) -> Message:
+    carried = [segment.carries for segment in group if segment.carries is not None]
+    if not carried:
+        return Message(role=group[0].role, content=tuple(group))
+    content: list[str | Segment | Image | Attachment] = []
+    for segment in group:
+        content += [segment] if segment.text else []
+        content += segment.carries.files if segment.carries is not None else ()
+    return Message(
+        role=group[0].role,
+        content=tuple(content),
+        tool_calls=tuple(call for one in carried for call in one.tool_calls),
+        tool_call_id=next((one.tool_call_id for one in carried if one.tool_call_id), ""),
+    )
+
+
+def _openai(message: Message) -> Json:
+    parts = () if isinstance(message.content, str) else message.content
+    files = any(isinstance(part, Image | Attachment) for part in parts)
+    made: Json = {
+        "role": message.role,
+        "content": [*map(_openai_part, parts)] if files else message.text,
+    }
+    if message.tool_calls:
+        made["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(call.arguments, ensure_ascii=False),
+                },
+            }
+            for call in message.tool_calls
+        ]
+    if message.role == "tool":
+        made["tool_call_id"] = message.tool_call_id
+    return made
+
+
+def _openai_part(part: str | Segment | Image | Attachment) -> JsonValue:
+    match part:
+        case Image():
+            url = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "image_url", "image_url": {"url": url}}
+        case Attachment():
+            url = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "file", "file": {"filename": part.name, "file_data": url}}
+    return {"type": "text", "text": part if isinstance(part, str) else part.text}
+
+
+_BREAKPOINT: Json = {"type": "ephemeral"}
+
+
+def _anthropic(context: Context) -> Json:
+    """System segments that come first are the system prompt; later ones are the user's, since the
+    API takes none there.
+    """
+    system: list[Json] = []
+    turns: list[Json] = []
+    at = 0
+    for group in _turns(context.segments):
+        stable = max(0, context.stable - at)
+        blocks = _anthropic_blocks(group, stable, border=0 < stable <= len(group))
+        at += len(group)
+        if group[0].role == "system" and not turns:
+            system += blocks
+            continue
+        role = "assistant" if group[0].role == "assistant" else "user"
+        if group[0].role == "tool":
+            answered = _message(group).tool_call_id
+            blocks = [{"type": "tool_result", "tool_use_id": answered, "content": [*blocks]}]
+        last = turns[-1]["content"] if turns and turns[-1]["role"] == role else None
+        if isinstance(last, list):
+            last += blocks
+        else:
+            turns.append({"role": role, "content": [*blocks]})
+    return {"system": [*system], "messages": [*turns]}
+
+
+def _anthropic_blocks(group: list[Segment], stable: int, *, border: bool) -> list[Json]:
+    """Texts that touch are one block, but for where the first ``stable`` segments end."""
+    blocks: list[Json] = []
+    texts: list[str] = []
+
+    def close() -> None:
+        text = "".join(texts)
+        last = blocks[-1].get("text") if blocks else None
+        if not text.strip() and isinstance(last, str):  # the API refuses blank blocks
+            blocks[-1]["text"] = last + text
+        elif text:
+            blocks.append({"type": "text", "text": text})
+        texts.clear()
+
+    calls: list[ToolCall] = []
+    for number, segment in enumerate(group, start=1):
+        texts.append(segment.text)
+        if segment.carries is not None:
+            calls += segment.carries.tool_calls
+            if segment.carries.files:
+                close()
+                blocks += [_anthropic_file(file) for file in segment.carries.files]
+        if border and number == stable:
+            close()
+            if blocks:
+                blocks[-1]["cache_control"] = dict(_BREAKPOINT)
+    close()
+    return blocks + [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
+        for call in calls
+    ]
+
+
+def _anthropic_file(file: Image | Attachment) -> Json:
+    source: Json = {"type": "base64", "media_type": file.media_type, "data": file.data}
+    if isinstance(file, Image):
+        return {"type": "image", "source": source}
+    return {"type": "document", "source": source, "title": file.name}
+
+
+def _kept_row(segment: Segment) -> Json:
+    source = segment.source
+    return {
+        "kept": True,
+        "number": segment.number,
+        "section": segment.section,
+        "source": source.location if source else "",
+        "start": source.span.start if source else None,
+        "end": source.span.end if source else None,
+        "tokens": segment.tokens,
+        "score": segment.scores.get("fused"),
+        "trust": segment.trust,
+        "transformation": segment.transformation,
+        "made_by": segment.made_by,
+        "reason": "; ".join((segment.reason, *segment.notes)),
+    }
+
+
+def _dropped_row(row: Dropped) -> Json:
+    source = row.source
+    return {
+        "kept": False,
+        "number": None,
+        "section": row.section,
+        "source": source.location if source else row.label,
+        "start": source.span.start if source else None,
+        "end": source.span.end if source else None,
+        "tokens": row.tokens,
+        "score": row.score,
+        "trust": row.trust,
+        "transformation": "verbatim",
+        "made_by": "",
+        "reason": row.reason,
+    }
 
 
 class Claim(Value):
@@ -502,6 +783,8 @@ class IndexReport(Value):
     removed: int = 0
     unchanged: int = 0
     failed: Annotated[tuple[Failure, ...], BeforeValidator(_as_tuple)] = ()
+    skipped: Annotated[tuple[Failure, ...], BeforeValidator(_as_tuple)] = ()
+    """Files of a folder in which there is nothing to read: empty ones, pictures, programs."""
     chunks: int = 0
     """Written in this run."""
     usage: Usage = Usage()

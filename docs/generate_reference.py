@@ -192,6 +192,9 @@ def _settings() -> Iterator[str]:
         if inspect.isclass(field.annotation):
             yield f"### [{room}]"
             yield _setting_rows(room, field.annotation, variables=True)
+            if room == "generation":
+                yield _doc(settings.StepSettings)
+                yield _setting_rows("generation.steps", settings.StepSettings, variables=True)
     yield f"### [models.NAME]\n\n{_doc(settings.ModelSettings)}"
     yield _setting_rows("models.NAME", settings.ModelSettings, variables=False)
     for name, part in (("timeout", settings.TimeoutSettings), ("prices", settings.PriceSettings)):
@@ -209,13 +212,17 @@ def _setting_rows(room: str, model: type[BaseModel], *, variables: bool) -> str:
     for name, one in model.model_fields.items():
         cells = [
             f"`{room}.{name}`",
-            *([f"`CTXENG_{room.upper()}__{name.upper()}`"] if variables else []),
+            *([f"`{_variable(f'{room}.{name}')}`"] if variables else []),
             f"`{_cell(_kind(model, name))}`",
             _default(one),
             _cell(notes.get(name, "")),
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def _variable(setting: str) -> str:
+    return "CTXENG_" + setting.upper().replace(".", "__")
 
 
 # -- Errors and contracts

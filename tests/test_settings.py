@@ -55,6 +55,22 @@ def test_text_of_the_environment_becomes_numbers_and_flags(tmp_path, monkeypatch
     assert found.embedding.model == "static"
 
 
+def test_variables_reach_tables_in_tables(tmp_path):
+    text = "[generation.steps]\njudge = 'a'\ndistil = 'c'\n[models.a]\nbackend = 'openai'\n"
+    found = load_settings(
+        written(tmp_path, text),
+        environment={
+            "CTXENG_GENERATION__STEPS__JUDGE": "b",
+            "CTXENG_MODELS__A__TIMEOUT__TOTAL": "9",
+            "CTXENG_GENERATION__": "names nothing",
+        },
+    )
+    assert (found.generation.steps.judge, found.generation.steps.distil) == ("b", "c")
+    assert found.models["a"].timeouts.total == 9
+    with pytest.raises(ConfigError, match=r"CTXENG_GENERATION__STEPS__JUGDE: setting generation\."):
+        load_settings(written(tmp_path, text), environment={"CTXENG_GENERATION__STEPS__JUGDE": "b"})
+
+
 def test_variables_are_read_from_the_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CTXENG_CONTEXT__BUDGET", "77")

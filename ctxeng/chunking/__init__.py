@@ -2,5 +2,6 @@
 
 from ctxeng.chunking.chunker import StructuredChunker, chunk
 from ctxeng.chunking.prefix import DeterministicContextualizer
+from ctxeng.chunking.situated import ModelContextualizer
 
-__all__ = ["DeterministicContextualizer", "StructuredChunker", "chunk"]
+__all__ = ["DeterministicContextualizer", "ModelContextualizer", "StructuredChunker", "chunk"]

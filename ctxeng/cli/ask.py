@@ -117,17 +117,18 @@ def _print_doubts(answer: Answer) -> None:
     from ctxeng.generation import EXTRACTIVE
     from ctxeng.grounding import SUPPORTED
 
+    if answer.model == EXTRACTIVE:
+        return
     if answer.error:
         output.note(f"The model broke off: {answer.error}")
     for claim in answer.claims:
-        if answer.model != EXTRACTIVE and claim.support < SUPPORTED:
+        if claim.support < SUPPORTED:
             output.note(f"No support found: {output.one_line(claim.text, QUOTE)}")
-    if answer.usage.cost:
-        usage = answer.usage
-        output.note(
-            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.seconds:.1f} s, "
-            f"cost {usage.cost:.4f}"
-        )
+    if answer.repaired:
+        output.note("The second version: sentences of the first had no support.")
+    for note in answer.notes:
+        output.note(note)
+    output.note_usage(answer.usage)
 
 
 def _print_sources(answer: Answer) -> None:

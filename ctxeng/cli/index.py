@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ctxeng.engine import Engine
     from ctxeng.types import Failure, IndexReport
 
+SHOWN_SKIPPED = 5
+
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH…", exists=True, help="Files and folders.")
 ]
@@ -91,16 +93,26 @@ def index(
 
 
 def _print_report(report: IndexReport) -> None:
-    for failure in report.failed:
-        hint = f" {failure.hint}." if failure.hint else ""
-        output.say(f"{output.place(failure.uri)}: {failure.why}.{hint}", style="red")
+    _print_failures(report)
     counts = {
         name: getattr(report, name)
         for name in ("added", "changed", "renamed", "removed", "unchanged")
     }
-    counts["failed"] = len(report.failed)
+    counts["failed"], counts["skipped"] = len(report.failed), len(report.skipped)
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     output.say(f"{said or 'nothing to index'} ({report.seconds:.1f} s)")
+    output.note_usage(report.usage)
+
+
+def _print_failures(report: IndexReport) -> None:
+    for failure in report.failed:
+        hint = f" {failure.hint}." if failure.hint else ""
+        output.say(f"{output.place(failure.uri)}: {failure.why}.{hint}", style="red")
+    for passed in report.skipped[:SHOWN_SKIPPED]:
+        output.note(f"{output.place(passed.uri)}: skipped, it {passed.why}.")
+    more = len(report.skipped) - SHOWN_SKIPPED
+    if more > 0:
+        output.note(f"… and {more:,} more with nothing to read in them (--json names all).")
 
 
 def _follow(
@@ -194,5 +206,7 @@ def reindex(
     if as_json:
         output.emit(report.model_dump(mode="json"))
     else:
+        _print_failures(report)
         output.say(f"{report.changed} sources, {report.chunks} chunks ({report.seconds:.1f} s)")
-    return output.OK
+        output.note_usage(report.usage)
+    return output.SOME_FAILED if report.failed else output.OK

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from ctxeng.protocols import Progress
-    from ctxeng.types import VectorStatus
+    from ctxeng.types import Usage, VectorStatus
 
 OK = 0
 SOME_FAILED = 1
@@ -102,6 +102,18 @@ def say(text: str = "", *, style: str = "") -> None:
 def note(text: str) -> None:
     """A dim line beside the result."""
     console(stderr=True).print(printable(text), style="dim", soft_wrap=True)
+
+
+def note_usage(usage: Usage) -> None:
+    """What models took; nothing where none was asked."""
+    if not (usage.prompt_tokens or usage.completion_tokens):
+        return
+    cached = f" ({usage.cached_tokens} cached)" if usage.cached_tokens else ""
+    cost = f", cost {usage.cost:.4f}" if usage.cost else ""
+    note(
+        f"{usage.prompt_tokens}{cached} + {usage.completion_tokens} tokens, "
+        f"{usage.seconds:.1f} s{cost}"
+    )
 
 
 def write(text: str) -> None:

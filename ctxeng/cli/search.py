@@ -122,7 +122,7 @@ def _print_stages(hits: Sequence[Hit]) -> None:
     stages = sorted({stage for hit in hits for stage in hit.stages})
     output.say()
     output.table(
-        ["#", "where", *stages],
+        ["#", "where", *(stage.replace(".", "\n") for stage in stages)],
         [
             [rank, output.short_place(hit.location), *(hit.stages.get(stage) for stage in stages)]
             for rank, hit in enumerate(hits, start=1)
@@ -153,18 +153,16 @@ def context(
 
       ctxeng context 'How long is parental leave?' --manifest
     """
-    from ctxeng.context.manifest import manifest as rows_of
-
     with open_to_read(workspace, config) as engine:
         built = engine.context(query, budget=budget, filter=parse_filters(filter))
         note_what_is_missing(engine)
     if as_json:
         value = {**built.model_dump(mode="json"), "text": built.text}
-        output.emit({**value, "manifest": list(rows_of(built))} if manifest else value)
+        output.emit({**value, "manifest": list(built.manifest())} if manifest else value)
     elif manifest:
         output.table(
             ["kept", "#", "what", "span", "tokens", "score", "reason"],
-            [_manifest_row(row) for row in rows_of(built)],
+            [_manifest_row(row) for row in built.manifest()],
         )
         output.say(f"{built.tokens} of {built.budget} tokens, counted by {built.tokenizer}")
     else:

@@ -140,6 +140,7 @@ class Selection:
             score=score,
             reason=reason,
             chunk_ids=(hit.id,),
+            trust=hit.trust,
         )
         self.dropped.append(row)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ctxeng.embedding.packaged import unit_rows
 from ctxeng.errors import BackendError, ConfigError
+from ctxeng.generation.resting_threads import import_torch
 from ctxeng.protocols import TextKind, Vectors
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class TransformersEmbedder:
     def _model(self) -> SentenceTransformer:
         _require("sentence_transformers")
         folder = self._folder
+        import_torch()
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
 

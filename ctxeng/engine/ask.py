@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
+from typing import Protocol
 
 import anyio
 
 from ctxeng.context import Assembler
+from ctxeng.engine.draft import Draft, ground
 from ctxeng.engine.wiring import Parts
 from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation import EXTRACTIVE, NOT_FOUND
 from ctxeng.generation.reply import closable
-from ctxeng.grounding import SUPPORTED, cite
+from ctxeng.grounding import unheld
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.retrieval import HybridRetriever
 from ctxeng.trace import Facts, Recorder, recording, stage
@@ -20,13 +23,11 @@ from ctxeng.types import (
     Answer,
     Context,
     Filter,
-    GenerationOptions,
     Hit,
     Query,
     Scope,
     SearchMode,
     Span,
-    Usage,
 )
 
 
@@ -72,84 +73,82 @@ async def answer(
 ) -> AsyncIterator[Delta | Answer]:
     """Deltas of the answer's text while it is written, then the answer.
 
+    With the setting ``generation.repair`` a model's text comes in one piece when it has been
+    checked: what was handed on could not be taken back.
+
     Raises:
         BackendError: the model failed before it had said anything.
     """
     generator = parts.generator_of(model)
+    quotes = generator.name == EXTRACTIVE
+    judge = None if quotes else parts.judge()
+    repairs = parts.settings.generation.repair and not quotes
     inputs: Facts = {
         "query": text,
         "model": generator.name,
         "settings": parts.settings.model_dump(mode="json"),
     }
     recorder = Recorder("ask", inputs)
+    build = partial(
+        build_context, parts, text, filter=filter, mode="hybrid", counter=generator.counter
+    )
     with recording(recorder):
-        built = await build_context(
-            parts,
-            text,
-            budget=budget,
-            filter=filter,
-            mode="hybrid",
-            counter=generator.counter,
-        )
+        draft = Draft(await build(budget=budget))
         with stage("answerable") as facts:
-            score = await anyio.to_thread.run_sync(answerability, parts, text, built)
+            score = await anyio.to_thread.run_sync(answerability, parts, text, draft.context)
             facts["score"] = score
-    written, usage, error = "", Usage(), ""
     if score < parts.answerability.threshold:
-        written = NOT_FOUND
-        yield Delta(text=NOT_FOUND)
+        draft.text = await anyio.to_thread.run_sync(not_found, parts, text, filter)
+        yield Delta(text=draft.text)
     else:
-        for smaller in (False, True):
-            if smaller:
-                built = await build_context(
-                    parts,
-                    text,
-                    budget=built.budget // 2,
-                    filter=filter,
-                    mode="hybrid",
-                    counter=generator.counter,
-                )
-            try:
-                async for delta in _generated(parts, generator, built, recorder):
-                    written += delta.text
-                    usage = delta.usage or usage
-                    error = delta.error or error
+        async with aclosing(_written(parts, generator, draft, build, recorder)) as deltas:
+            async for delta in deltas:
+                if not repairs:
                     yield delta
-                break
-            except BackendError as failure:
-                # Its window is smaller than we know: once more with half of the context.
-                if smaller or written or failure.kind != "context_length":
-                    raise
-    with recording(recorder), stage("ground") as facts:
-        claims, citations = cite(written, built.sources, parts.idf)
-        if generator.name != EXTRACTIVE and written != NOT_FOUND:
-            claims = tuple(await parts.verifier.verify(written, built.sources))
-        found = bool(citations) or any(claim.support >= SUPPORTED for claim in claims)
-        facts["claims"] = [round(claim.support, 4) for claim in claims]
-    prompt = usage.prompt_tokens or built.tokens
-    completion = usage.completion_tokens or generator.counter.count(written)
+        with recording(recorder):
+            await ground(parts, generator, draft, judge)
+        if repairs:
+            yield Delta(text=draft.text)
+            yield Delta(usage=draft.usage, stop=draft.stop, error=draft.error)
+    answer = draft.answer(generator.name)
     trace_id, trace = recorder.record()
     parts.record(trace_id, trace)
-    yield Answer(
-        text=written,
-        found=found,
-        claims=claims if found else (),
-        citations=citations,
-        context=built,
-        usage=usage.model_copy(update={"prompt_tokens": prompt, "completion_tokens": completion}),
-        trace_id=trace_id,
-        model=generator.name,
-        error=error,
-    )
+    yield Answer(**{**dict(answer), "trace_id": trace_id})
+
+
+class _Build(Protocol):
+    """Builds the context of a question once more."""
+
+    async def __call__(self, *, budget: int | None) -> Context: ...
+
+
+async def _written(
+    parts: Parts, generator: Generator, draft: Draft, build: _Build, recorder: Recorder
+) -> AsyncGenerator[Delta]:
+    """The generator's deltas, which the draft takes in."""
+    for smaller in (False, True):
+        if smaller:
+            with recording(recorder):
+                draft.context = await build(budget=draft.context.budget // 2)
+        try:
+            stream = _generated(parts, generator, draft.context, recorder)
+            async with aclosing(stream) as deltas:
+                async for delta in deltas:
+                    draft.take(delta)
+                    yield delta
+            break
+        except BackendError as failure:
+            # Its window is smaller than we know: once more with half of the context.
+            if smaller or draft.text or failure.kind != "context_length":
+                raise
 
 
 async def _generated(
     parts: Parts, generator: Generator, built: Context, recorder: Recorder
-) -> AsyncIterator[Delta]:
+) -> AsyncGenerator[Delta]:
     """The generator's stream, each step of it under the recorder."""
-    settings = parts.settings.generation
-    options = GenerationOptions(max_tokens=settings.max_tokens, temperature=settings.temperature)
-    async with aclosing(closable(generator.stream(built.messages, options))) as deltas:
+    stream = generator.stream(built.messages, parts.options())
+    async with aclosing(closable(stream)) as deltas:
         while True:
             with recording(recorder):  # a generator must not yield inside
                 try:
@@ -172,6 +171,19 @@ def answerability(parts: Parts, text: str, context: Context) -> float:
         searched=seen if few else None,
         embedder=dense.embedder if dense else None,
     )
+
+
+def not_found(parts: Parts, text: str, filter: Filter | None) -> str:
+    """What is said in the place of an answer: which words of the question no source holds."""
+    wanted = as_strings(filter or {})
+
+    def is_held(word: str) -> bool:
+        query = Query(text=word, filter=wanted, scope=parts.scope)
+        return bool(parts.lexical.search(query, 1))
+
+    missing = unheld(text, is_held)
+    words = "word" if len(missing) == 1 else "words"
+    return f"{NOT_FOUND} No source has the {words}: {', '.join(missing)}." if missing else NOT_FOUND
 
 
 class StoredText:

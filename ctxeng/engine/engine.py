@@ -72,7 +72,7 @@ class Engine:
         self._wait_for_writer = wait_for_writer
         self._background = Background()
         self._writing = threading.Lock()
-        self._closing = threading.Event()
+        self._closing = parts.closing
 
     @classmethod
     def open(

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ctxeng.chunking.situated import take_report
 from ctxeng.engine.wiring import Parts, record_fingerprints
-from ctxeng.errors import ConfigError, LoadError
+from ctxeng.errors import ConfigError, LoadError, SkippedError
 from ctxeng.loading import load_source, walk
 from ctxeng.protocols import Embedder, Entry, OnProgress, Progress, SourceRecord, Stopped, Store
 from ctxeng.trace import stage
@@ -42,6 +43,9 @@ class _Run:
         )
     )
     failed: list[Failure] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
+    named: frozenset[str] = frozenset()
+    """Files that were asked for by name: of these it is said that there is nothing in them."""
     batch: list[Entry] = field(default_factory=list)
     batch_characters: int = 0
     caught_up: float = field(default_factory=time.monotonic)
@@ -49,9 +53,16 @@ class _Run:
     def __post_init__(self) -> None:
         for record in self.known.values():
             self.owners.update(dict.fromkeys(record.document_ids, record.path))
+        take_report(self.parts.contextualizer)  # what a run that broke off has left
 
     def fail(self, error: LoadError) -> None:
-        self.failed.append(Failure(uri=error.uri, why=error.why, hint=error.hint))
+        known = self.known.get(error.uri)
+        failures, hint = self.failed, error.hint
+        if known is not None and known.document_ids:
+            hint = f"{hint}; what it held before is still found: `ctxeng remove` takes it out"
+        elif isinstance(error, SkippedError) and error.uri not in self.named:
+            failures = self.skipped
+        failures.append(Failure(uri=error.uri, why=error.why, hint=hint))
 
     def add(self, entry: Entry) -> None:
         self.batch.append(entry)
@@ -88,7 +99,8 @@ def index_paths(
     for path in paths:
         if not path.exists():
             raise LoadError(str(path), "no such file or folder", "Check the path")
-    run = _Run(parts, on_progress, parts.store.sources(parts.scope))
+    named = frozenset(path.resolve().as_posix() for path in paths)
+    run = _Run(parts, on_progress, parts.store.sources(parts.scope), named=named)
     found = list(dict.fromkeys(_walk(run, paths, include, exclude)))
     gone = _gone(run, [path.resolve() for path in paths], found, partial=bool(include or exclude))
     for done, path in enumerate(found, start=1):
@@ -255,7 +267,8 @@ def _index_file(run: _Run, path: Path, gone: dict[str, SourceRecord]) -> None:
     if failure is not None:
         run.fail(failure)
     if not documents:
-        if record is None:  # what a good earlier version said stays until the file is good again
+        # What a good earlier version said stays until the file is good again.
+        if record is None and not isinstance(failure, SkippedError):
             run.add(Entry(uri, digest, why=why, hint=hint))
         return
     old = next((g for g in gone.values() if g.hash == digest), None) if record is None else None
@@ -305,6 +318,11 @@ def _cut(run: _Run, documents: Sequence[Document]) -> list[tuple[Document, Seque
 def _finish(run: _Run, began: float) -> IndexReport:
     with stage("index.lexical"):
         run.parts.catch_up()
+    failures, took = take_report(run.parts.contextualizer)
     return IndexReport(
-        **run.counts, failed=tuple(run.failed), seconds=round(time.perf_counter() - began, 3)
+        **run.counts,
+        failed=(*run.failed, *failures),
+        skipped=tuple(run.skipped),
+        usage=took,
+        seconds=round(time.perf_counter() - began, 3),
     )

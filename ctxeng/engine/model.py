@@ -31,6 +31,13 @@ class Model:
     def name(self) -> str:
         return self._generator.name
 
+    @property
+    def generator(self) -> Generator:
+        """What it writes with, in its limits: for functions that ask several times, as those of
+        ``ctxeng.generation.decoding``.
+        """
+        return self._generator
+
     def count(self, text: str) -> int:
         """Tokens of a text, as the model counts (or approximately: see the backend)."""
         return self._generator.counter.count(text)

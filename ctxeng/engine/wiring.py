@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from ctxeng.chunking import DeterministicContextualizer, StructuredChunker
+from ctxeng.chunking import DeterministicContextualizer, ModelContextualizer, StructuredChunker
 from ctxeng.embedding import StaticEmbedder, open_embedders
+from ctxeng.engine.blocking import background_loop
 from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
-from ctxeng.generation.named import open_generator
-from ctxeng.grounding import Answerability, SupportVerifier, TermSupport
+from ctxeng.generation.limits import ProcessLedger
+from ctxeng.generation.named import check_name, open_generator
+from ctxeng.grounding import Answerability, ModelSupport, SupportVerifier, TermSupport
 from ctxeng.indexing import ChromaIndex, ExactIndex, TantivyIndex, catch_up
 from ctxeng.indexing.chroma import Folder, Server
 from ctxeng.protocols import (
@@ -24,14 +29,17 @@ from ctxeng.protocols import (
     TokenCounter,
     Verifier,
 )
-from ctxeng.retrieval import DenseSearch
+from ctxeng.retrieval import DenseSearch, ParentCosines
 from ctxeng.settings import IndexingSettings, Settings
 from ctxeng.store import SqliteStore, open_store, writer_lock
 from ctxeng.text.terms import ANALYZER
 from ctxeng.text.tokens import PackagedTokenCounter
-from ctxeng.types import Scope, sha256
+from ctxeng.types import GenerationOptions, Scope, sha256
 
 logger = logging.getLogger(__name__)
+
+Step = Literal["contextualise", "judge", "distil"]
+"""Work beside the answer that a model of its own may do: the fields of ``StepSettings``."""
 
 STATIC_WEIGHT = 0.3
 MODEL_WEIGHT = 0.5
@@ -60,6 +68,10 @@ class Parts:
     """By model: the state of its vectors, and the share of the chunks that had one in it."""
     generators: dict[str, Generator] = field(default_factory=dict)
     """Those asked for by name."""
+    session: ProcessLedger = field(default_factory=ProcessLedger)
+    """What all of them have spent since the engine was opened."""
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the engine is being closed: long work is to end."""
 
     def dense(self) -> DenseSearch | None:
         """The best tier whose vectors are complete. While none is (a writer is at work, or was
@@ -107,9 +119,28 @@ class Parts:
         if name not in self.generators:
             replies = None if self.read_only else self.store.replies
             self.generators[name] = open_generator(
-                name, self.settings, idf=self.idf, replies=replies
+                name, self.settings, idf=self.idf, replies=replies, session=self.session
             )
         return self.generators[name]
+
+    def generator_of_step(self, step: Step) -> Generator | None:
+        """The generator that does a step; None: no model is set for it.
+
+        Raises:
+            ConfigError: as ``generator_of``.
+        """
+        name: str = getattr(self.settings.generation.steps, step)
+        return self.generator_of(name) if name else None
+
+    def judge(self) -> ModelSupport | None:
+        """Who checks one answer in the place of ``verifier``, and knows what that took."""
+        generator = self.generator_of_step("judge")
+        return None if generator is None else ModelSupport(generator, self.idf)
+
+    def options(self) -> GenerationOptions:
+        """How answers are written."""
+        settings = self.settings.generation
+        return GenerationOptions(max_tokens=settings.max_tokens, temperature=settings.temperature)
 
     def idf(self, term: str) -> float:
         return self.lexical.idf(term)
@@ -148,6 +179,7 @@ def open_parts(
     counter: TokenCounter | None,
     read_only: bool,
 ) -> Parts:
+    check_steps(settings)
     store = open_store(folder, read_only=read_only)
     lexical = TantivyIndex(
         None if folder is None else folder / "lexical",
@@ -161,11 +193,12 @@ def open_parts(
         DenseSearch(
             embedder,
             _dense_index(store, embedder.name, folder, settings.indexing, read_only=read_only),
+            ParentCosines(store, embedder.name, weight=settings.retrieval.parent_weight),
             STATIC_WEIGHT if isinstance(embedder, StaticEmbedder) else MODEL_WEIGHT,
         )
         for embedder in embedders
     ]
-    return Parts(
+    parts = Parts(
         folder=folder,
         settings=settings,
         scope=scope,
@@ -179,6 +212,39 @@ def open_parts(
         answerability=Answerability(lexical.idf),
         verifier=SupportVerifier(TermSupport(lexical.idf), lexical.idf),
         read_only=read_only,
+    )
+    if contextualizer is None and settings.generation.steps.contextualise:
+        parts.contextualizer = _situating(parts)
+    return parts
+
+
+def check_steps(settings: Settings) -> None:
+    """See that each model that is set for a step has a name that stands for one that writes.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    for step, name in settings.generation.steps:
+        if not name:
+            continue
+        named_by = f"generation.steps.{step} = {name!r}"
+        check_name(name, settings, named_by=named_by)
+        table = settings.models.get(name)
+        if (table.backend if table else name) == "extractive":
+            raise ConfigError(f"{named_by}: extractive only quotes; name a model that writes.")
+
+
+def _situating(parts: Parts) -> ModelContextualizer:
+    """Opened when it is first needed: who only searches needs nothing of the model but its name."""
+    name = parts.settings.generation.steps.contextualise
+    table = parts.settings.models.get(name)
+    model = ":".join(filter(None, (table.backend, table.model, table.adapter))) if table else name
+    return ModelContextualizer(
+        partial(parts.generator_of, name),
+        model=model,
+        base=parts.contextualizer,
+        run=lambda work: background_loop().call(work),
+        stopped=parts.closing.is_set,
     )
 
 

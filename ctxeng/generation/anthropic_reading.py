@@ -119,6 +119,7 @@ class MessageReading:
                 prompt_tokens=self._counts.get("input_tokens", 0) + cached + written,
                 completion_tokens=self._counts.get("output_tokens", 0),
                 cached_tokens=cached,
+                cache_write_tokens=written,
             )
 
     def _end(self, reason: str) -> None:

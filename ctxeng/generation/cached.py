@@ -107,6 +107,7 @@ def _deltas(reply: Reply, seconds: float) -> list[Delta]:
         update={
             "cost": 0.0,
             "cached_tokens": reply.usage.prompt_tokens,
+            "cache_write_tokens": 0,
             "seconds": seconds,
             "first_token_seconds": seconds,
         }

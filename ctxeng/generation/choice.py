@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ctxeng.errors import BackendError
-from ctxeng.generation.decoding import self_consistency, short_answer
+from ctxeng.generation.decoding import (
+    Normalise,
+    Similarity,
+    self_consistency,
+    short_answer,
+    word_f1,
+)
+from ctxeng.generation.metered import Metered
 from ctxeng.generation.reply import closable, collect
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.trace import stage
@@ -61,6 +68,9 @@ class Cascade:
     """Lets a small generator reply where it is sure enough, and a large one elsewhere; fits
     ``Generator``.
 
+    The large one also replies where the small one fails, or cannot be asked how sure it is. Usage
+    is the sum of what all of that took. A spend limit is no failure: it holds for both.
+
     Source: Chen, Zaharia & Zou 2023, arXiv:2305.05176.
     """
 
@@ -82,25 +92,43 @@ class Cascade:
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[Delta]:
-        stream = self._small.stream(messages, options)
-        reply = await collect(stream, options, model=self._small.name)
+        small = Metered(self._small)
         with stage("generate.cascade") as facts:
-            sure = await self._confidence(self._small, messages, options, reply)
-            facts["confidence"], facts["small"] = sure, sure >= self._threshold
-        if sure >= self._threshold:
+            reply, sure = await self._attempt(small, messages, options)
+            facts["confidence"], facts["small"] = sure, reply is not None
+        if reply is not None:
             if reply.text:
                 yield Delta(text=reply.text)
             for call in reply.tool_calls:
                 yield Delta(tool_call=call)
-            yield Delta(usage=reply.usage, stop=reply.stop, error=reply.error)
+            yield Delta(usage=small.usage, stop=reply.stop, error=reply.error)
             return
         async with aclosing(closable(self._large.stream(messages, options))) as deltas:
             async for delta in deltas:
-                yield delta
+                took = None if delta.usage is None else small.usage + delta.usage
+                yield replace(delta, usage=took)
+
+    async def _attempt(
+        self, small: Metered, messages: Sequence[Message], options: GenerationOptions
+    ) -> tuple[Reply | None, float]:
+        """The small one's reply where it is sure enough, and how sure it is."""
+        try:
+            reply = await collect(small.stream(messages, options), options, model=small.name)
+            sure = await self._confidence(small, messages, options, reply)
+        except BackendError as error:
+            if error.kind == "budget":
+                raise
+            with stage("generate.fallback") as facts:
+                facts["failed"], facts["why"] = small.name, str(error)
+            return None, 0.0
+        return (reply if sure >= self._threshold else None), sure
 
 
-def agreement(samples: int = 4) -> Confidence:
-    """Sureness as the share of further samples that give the same short answer.
+def agreement(samples: int = 4, *, normalise: Normalise = short_answer) -> Confidence:
+    """Sureness as the share of further samples that give the same answer.
+
+    Args:
+        normalise: what a reply answers; of replies that end in a number, ``last_number``.
 
     Source: Yue et al. 2023, arXiv:2310.03094.
     """
@@ -108,17 +136,48 @@ def agreement(samples: int = 4) -> Confidence:
     async def confidence(
         generator: Generator, messages: Sequence[Message], options: GenerationOptions, reply: Reply
     ) -> float:
-        scaled = await self_consistency(generator, messages, options, n=samples, together=samples)
-        own = short_answer(reply.text)
-        same = [own != "" and short_answer(other.text) == own for other in scaled.candidates]
+        # Another seed than the reply's: the same one would give the same reply.
+        others = options.model_copy(update={"seed": 1 + (options.seed or 0)})
+        scaled = await self_consistency(
+            generator, messages, others, n=samples, normalise=normalise, together=samples
+        )
+        own = normalise(reply.text)
+        same = [own != "" and normalise(other.text) == own for other in scaled.candidates]
         return sum(same) / len(same)
 
     return confidence
 
 
+def likeness(samples: int = 4, *, similarity: Similarity = word_f1) -> Confidence:
+    """Sureness as the mean similarity of further samples to the reply: for answers in sentences, of
+    which hardly two are equal. Of short answers it is little else than ``agreement``.
+
+    Source: Manakul, Liusie & Gales 2023, arXiv:2303.08896 (there with models that compare).
+    """
+
+    async def confidence(
+        generator: Generator, messages: Sequence[Message], options: GenerationOptions, reply: Reply
+    ) -> float:
+        others = options.model_copy(update={"seed": 1 + (options.seed or 0)})
+        scaled = await self_consistency(
+            generator, messages, others, n=samples, normalise=_no_vote, together=samples
+        )
+        if not reply.text.strip():
+            return 0.0
+        alike = [similarity(reply.text, other.text) for other in scaled.candidates]
+        return sum(alike) / len(alike)
+
+    return confidence
+
+
+def _no_vote(text: str) -> str:
+    """All samples are wanted: no vote ends the sampling early."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A threshold, and what it saves and loses on the labelled questions that it was chosen on."""
+    """A threshold, and what it saves and loses on labelled questions."""
 
     threshold: float
     share_small: float
@@ -149,14 +208,27 @@ def calibrate(
     Raises:
         ValueError: there is no question, or the lengths differ.
     """
+    for threshold in sorted(set(confidences)):
+        found = cascaded(threshold, confidences, small_right, large_right)
+        if found.loss <= max_loss + 1e-12:
+            return found
+    return cascaded(float("inf"), confidences, small_right, large_right)
+
+
+def cascaded(
+    threshold: float,
+    confidences: Sequence[float],
+    small_right: Sequence[bool],
+    large_right: Sequence[bool],
+) -> Calibration:
+    """What a threshold saves and loses on other questions than those that it was chosen on.
+
+    Args and errors are those of ``calibrate``.
+    """
     count = len(confidences)
     if not count or len(small_right) != count or len(large_right) != count:
         raise ValueError("calibration needs one confidence and two labels for each question")
-    large = sum(large_right) / count
-    for threshold in [*sorted(set(confidences)), float("inf")]:
-        kept = [sure >= threshold for sure in confidences]
-        answers = zip(kept, small_right, large_right, strict=True)
-        accuracy = sum(small if use else big for use, small, big in answers) / count
-        if large - accuracy <= max_loss + 1e-12:
-            return Calibration(threshold, sum(kept) / count, accuracy, large)
-    raise AssertionError("at an infinite threshold nothing is lost")
+    kept = [sure >= threshold for sure in confidences]
+    answers = zip(kept, small_right, large_right, strict=True)
+    accuracy = sum(small if use else large for use, small, large in answers) / count
+    return Calibration(threshold, sum(kept) / count, accuracy, sum(large_right) / count)

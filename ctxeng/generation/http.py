@@ -8,12 +8,12 @@ the request, and with it the key.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from socket import SHUT_RDWR
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -148,9 +148,12 @@ class Client:
     loop, or with its owner.
     """
 
-    def __init__(self, *, socket: str = "") -> None:
-        """``socket``: path of the Unix socket that is asked, whatever the address says."""
+    def __init__(self, *, socket: str = "", connected: Callable[[Any], None] | None = None) -> None:
+        """``socket``: path of the Unix socket that is asked, whatever the address says.
+        ``connected``: called with each connection's socket when it stands.
+        """
         self._socket = socket
+        self._connected = connected
         self._clients: WeakKeyDictionary[_Loop, httpx.AsyncClient] = WeakKeyDictionary()
 
     async def send(
@@ -185,6 +188,7 @@ class Client:
                     **server.profile.headers,
                 },
                 timeout=httpx.Timeout(None, connect=server.timeouts.connect),
+                extensions={"trace": self._watch} if self._connected else {},
             )
             with anyio.fail_after(max(0.0, until - anyio.current_time())):
                 return await client.send(request, auth=sign, stream=True, follow_redirects=False)
@@ -200,12 +204,29 @@ class Client:
         if client is not None:
             await client.aclose()
 
+    async def _watch(self, event: str, about: Mapping[str, Any]) -> None:
+        watch_connections(self._connected, event, about)
+
     def _get(self) -> httpx.AsyncClient:
         loop = _this_loop()
         client = self._clients.get(loop)
         if client is None:
             client = self._clients[loop] = _new_client(self._socket)
         return client
+
+
+def watch_connections(
+    connected: Callable[[Any], None] | None, event: str, about: Mapping[str, Any]
+) -> None:
+    """Takes what httpx's extension ``trace`` tells, and hands on the socket of each connection."""
+    if connected and event.startswith("connection.connect_") and event.endswith(".complete"):
+        connected(about["return_value"].get_extra_info("socket"))
+
+
+def hang_up(socket: Any) -> None:
+    """End a connection at once, whoever reads or writes it, from any thread."""
+    with suppress(OSError):  # it has ended already
+        socket.shutdown(SHUT_RDWR)
 
 
 def _this_loop() -> _Loop:
@@ -326,8 +347,7 @@ class Incoming:
         stream = self.response.extensions.get("network_stream")
         socket = stream.get_extra_info("socket") if stream is not None else None
         if socket is not None:
-            with suppress(OSError):  # it has ended already
-                socket.shutdown(SHUT_RDWR)
+            hang_up(socket)
 
     async def _chunk(self, until: float) -> bytes | None:
         import httpx

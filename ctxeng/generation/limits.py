@@ -101,8 +101,9 @@ class ProcessLedger:
 class Priced:
     """Says what each reply cost, and makes no call that could go over a spend limit.
 
-    Before a call the most that it can cost is put aside: the prompt by the model's own count and
-    ``max_tokens`` of reply. Concurrent calls can therefore not go over a limit together.
+    Before a call the most that it can cost is put aside: the prompt by the model's own count, all
+    of it written to the cache where that is dearer, and ``max_tokens`` of reply. Concurrent calls
+    can therefore not go over a limit together.
     """
 
     def __init__(
@@ -112,12 +113,14 @@ class Priced:
         *,
         limits: GenerationSettings,
         ledger: Ledger,
+        session: ProcessLedger | None = None,
     ) -> None:
+        """``session``: shared by the models whose spending is limited together."""
         self._generator = generator
         self._prices = prices
         self._limits = limits
         self._ledger = ledger
-        self._session = ProcessLedger()
+        self._session = session or ProcessLedger()
         self.name = generator.name
 
     @property
@@ -128,9 +131,8 @@ class Priced:
         self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[Delta]:
         prompt = sum(self.counter.count(message.text) for message in messages)
-        reserved = cost_of(
-            Usage(prompt_tokens=prompt, completion_tokens=options.max_tokens), self._prices
-        )
+        most = Usage(prompt_tokens=prompt, completion_tokens=options.max_tokens)
+        reserved = cost_of(most, _dearest(self._prices))
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         await anyio.to_thread.run_sync(self._reserve, day, reserved)
         cost = 0.0  # a call that fails before anything has come costs nothing
@@ -166,12 +168,20 @@ class Priced:
         )
 
 
+def _dearest(prices: PriceSettings) -> PriceSettings:
+    """What a call costs at most: it may write its whole prompt to the cache."""
+    prompt = max(prices.prompt, prices.cache_write or 0.0)
+    return PriceSettings(prompt=prompt, completion=prices.completion)
+
+
 def cost_of(usage: Usage, prices: PriceSettings) -> float:
     """Money that a reply took."""
     cached = prices.prompt if prices.cached is None else prices.cached
-    fresh = usage.prompt_tokens - usage.cached_tokens
+    write = prices.prompt if prices.cache_write is None else prices.cache_write
+    fresh = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens
     return (
         fresh * prices.prompt
         + usage.cached_tokens * cached
+        + usage.cache_write_tokens * write
         + usage.completion_tokens * prices.completion
     ) / MILLION

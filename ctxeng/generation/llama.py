@@ -104,7 +104,8 @@ class LlamaGenerator:
             timeout=self._settings.timeout,
         )
         api = Api(table, request_body, ChatReading, first_pause=0.1)
-        api.client = Client(socket=self.server.socket)
+        server = self.server
+        api.client = Client(socket=server.socket, connected=server.connections.add)
         return api
 
     def _begin(self, messages: Sequence[Message]) -> tuple[Api, list[Message]]:

@@ -10,13 +10,14 @@ import re
 import shutil
 import tempfile
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary, finalize
 
 from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.extras import require
+from ctxeng.generation.http import hang_up, watch_connections
 from ctxeng.generation.resting_threads import resting_threads
 from ctxeng.trace import stage
 
@@ -32,9 +33,7 @@ WINDOW = 8_192
 HTTP_THREADS = 4
 ASK_SECONDS = 60.0
 WRITE_SECONDS = 60
-"""That a reader may pause, with hundreds of tokens waiting for it; and that ending may take where
-somebody has left a connection open.
-"""
+"""That a reader may pause, with hundreds of tokens waiting for it."""
 PING_SECONDS = 1
 """Between two looks of a waiting request at whether the server has ended."""
 MARKER = re.compile(r"<\|.*\|>")
@@ -92,8 +91,9 @@ class LlamaServer:
             ) from error
         self._control: dict[str, bool] = {}
         held = self._held = [server]
+        self.connections = Connections()
         # What is still at work when the interpreter ends would crash it.
-        self._close = finalize(self, _close, held, folder)
+        self._close = finalize(self, _close, held, self.connections, folder)
         self._close.atexit = True
         # Ending it before its loop runs would wait for ever: /slots is answered by the loop.
         self._ask("GET", "/slots")
@@ -134,6 +134,7 @@ class LlamaServer:
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         import httpx
 
+        options["extensions"] = {"trace": partial(watch_connections, self.connections.add)}
         try:
             return self._client.request(method, path, **options).raise_for_status().json()
         except httpx.HTTPError as error:
@@ -151,6 +152,30 @@ class LlamaServer:
         )
 
 
+class Connections:
+    """The connections to a server, so that all can be ended: it waits for those that are open when
+    it ends, and nobody may be there to read what it writes.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: list[Any] = []
+        self._ended = False
+        self._turn = threading.RLock()  # the collector may end it in the midst of `add`
+
+    def add(self, socket: Any) -> None:
+        with self._turn:
+            self._sockets = [one for one in self._sockets if one.fileno() >= 0] + [socket]
+            if self._ended:
+                hang_up(socket)
+
+    def end(self) -> None:
+        """End all there are, and all there will be."""
+        with self._turn:
+            self._ended = True
+            for socket in self._sockets:
+                hang_up(socket)
+
+
 _servers: WeakValueDictionary[tuple[Path, int | None], LlamaServer] = WeakValueDictionary()
 _starting = threading.Lock()
 
@@ -166,6 +191,7 @@ def llama_server(gguf: Path, window: int | None) -> LlamaServer:
     return server
 
 
-def _close(held: list[Any], folder: Path) -> None:
+def _close(held: list[Any], connections: Connections, folder: Path) -> None:
+    connections.end()
     held.clear()  # its destructor ends the threads and waits for them
     shutil.rmtree(folder, ignore_errors=True)

@@ -204,6 +204,7 @@ def _as_ours(folder: Path, what: str) -> Iterator[None]:
 
 
 def _device() -> str:
+    import_torch()
     import torch
 
     if torch.cuda.is_available():

@@ -78,10 +78,13 @@ class ChatReading:
         if prompt is not None or completion is not None:
             details = part(usage, "prompt_tokens_details")
             cached = number(details, "cached_tokens") or number(usage, "prompt_cache_hit_tokens")
+            cached = min(cached or 0, prompt or 0)
+            written = number(details, "cache_write_tokens") or 0
             self.usage = Usage(
                 prompt_tokens=prompt or 0,
                 completion_tokens=completion or 0,
-                cached_tokens=min(cached or 0, prompt or 0),
+                cached_tokens=cached,
+                cache_write_tokens=min(written, (prompt or 0) - cached),
             )
 
     def _say(self, message: Parsed, deltas: list[Delta]) -> None:

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+CACHE_WRITE = 1.25
+"""What a prompt token that is put into the cache costs, in fresh ones, where writing is charged."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
@@ -18,6 +21,12 @@ class KnownModel:
     cached: float
     completion: float
     window: int
+    charges_writing: bool = False
+    """To its cache, at ``CACHE_WRITE`` times ``prompt``."""
+
+    @property
+    def cache_write(self) -> float | None:
+        return self.prompt * CACHE_WRITE if self.charges_writing else None
 
 
 KNOWN: Mapping[str, Mapping[str, KnownModel]] = {
@@ -36,30 +45,30 @@ KNOWN: Mapping[str, Mapping[str, KnownModel]] = {
         "gpt-5.4-mini": KnownModel(0.75, 0.075, 4.5, 272_000),
         "gpt-5.4-nano": KnownModel(0.2, 0.02, 1.25, 272_000),
         "gpt-5.5": KnownModel(5, 0.5, 30, 1_050_000),
-        "gpt-5.6-luna": KnownModel(0.2, 0.02, 1.2, 922_000),
-        "gpt-5.6-sol": KnownModel(4, 0.4, 20, 922_000),
-        "gpt-5.6-terra": KnownModel(2, 0.2, 12, 922_000),
-        "gpt-6-astra": KnownModel(10, 1, 50, 922_000),
-        "gpt-6-luna": KnownModel(0.1, 0.01, 0.5, 922_000),
-        "gpt-6-sol": KnownModel(2, 0.2, 10, 922_000),
-        "gpt-6.1-sol": KnownModel(2, 0.1, 10, 922_000),
-        "gpt-6.1-terra": KnownModel(1, 0.05, 5, 922_000),
+        "gpt-5.6-luna": KnownModel(0.2, 0.02, 1.2, 922_000, charges_writing=True),
+        "gpt-5.6-sol": KnownModel(4, 0.4, 20, 922_000, charges_writing=True),
+        "gpt-5.6-terra": KnownModel(2, 0.2, 12, 922_000, charges_writing=True),
+        "gpt-6-astra": KnownModel(10, 1, 50, 922_000, charges_writing=True),
+        "gpt-6-luna": KnownModel(0.1, 0.01, 0.5, 922_000, charges_writing=True),
+        "gpt-6-sol": KnownModel(2, 0.2, 10, 922_000, charges_writing=True),
+        "gpt-6.1-sol": KnownModel(2, 0.1, 10, 922_000, charges_writing=True),
+        "gpt-6.1-terra": KnownModel(1, 0.05, 5, 922_000, charges_writing=True),
         "o3": KnownModel(2, 0.5, 8, 200_000),
         "o4-mini": KnownModel(1.1, 0.275, 4.4, 200_000),
     },
     "anthropic": {
-        "claude-haiku-4-5": KnownModel(1, 0.1, 5, 200_000),
-        "claude-haiku-5-5": KnownModel(0.1, 0.01, 0.5, 1_000_000),
-        "claude-opus-4-5": KnownModel(5, 0.5, 25, 200_000),
-        "claude-opus-4-6": KnownModel(5, 0.5, 25, 1_000_000),
-        "claude-opus-4-7": KnownModel(5, 0.5, 25, 1_000_000),
-        "claude-opus-4-8": KnownModel(5, 0.5, 25, 1_000_000),
-        "claude-opus-5": KnownModel(5, 0.5, 25, 1_000_000),
-        "claude-opus-5-5": KnownModel(4, 0.2, 20, 1_000_000),
-        "claude-sonnet-4-5": KnownModel(3, 0.3, 15, 200_000),
-        "claude-sonnet-4-6": KnownModel(3, 0.3, 15, 1_000_000),
-        "claude-sonnet-5": KnownModel(2, 0.2, 10, 1_000_000),
-        "claude-sonnet-5-5": KnownModel(2, 0.1, 10, 1_000_000),
+        "claude-haiku-4-5": KnownModel(1, 0.1, 5, 200_000, charges_writing=True),
+        "claude-haiku-5-5": KnownModel(0.1, 0.01, 0.5, 1_000_000, charges_writing=True),
+        "claude-opus-4-5": KnownModel(5, 0.5, 25, 200_000, charges_writing=True),
+        "claude-opus-4-6": KnownModel(5, 0.5, 25, 1_000_000, charges_writing=True),
+        "claude-opus-4-7": KnownModel(5, 0.5, 25, 1_000_000, charges_writing=True),
+        "claude-opus-4-8": KnownModel(5, 0.5, 25, 1_000_000, charges_writing=True),
+        "claude-opus-5": KnownModel(5, 0.5, 25, 1_000_000, charges_writing=True),
+        "claude-opus-5-5": KnownModel(4, 0.2, 20, 1_000_000, charges_writing=True),
+        "claude-sonnet-4-5": KnownModel(3, 0.3, 15, 200_000, charges_writing=True),
+        "claude-sonnet-4-6": KnownModel(3, 0.3, 15, 1_000_000, charges_writing=True),
+        "claude-sonnet-5": KnownModel(2, 0.2, 10, 1_000_000, charges_writing=True),
+        "claude-sonnet-5-5": KnownModel(2, 0.1, 10, 1_000_000, charges_writing=True),
     },
     "deepseek": {
         "deepseek-flash": KnownModel(0.3, 0.006, 1.2, 1_000_000),

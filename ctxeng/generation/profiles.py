@@ -196,7 +196,12 @@ def known_prices(table: ModelSettings) -> PriceSettings | None:
     model = known_model(table)
     if model is None:
         return None
-    return PriceSettings(prompt=model.prompt, cached=model.cached, completion=model.completion)
+    return PriceSettings(
+        prompt=model.prompt,
+        cached=model.cached,
+        cache_write=model.cache_write,
+        completion=model.completion,
+    )
 
 
 def known_window(table: ModelSettings) -> int | None:

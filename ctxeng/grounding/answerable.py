@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+import regex
+
 from ctxeng.protocols import Embedder
+from ctxeng.text.asking import is_function_word, without_asking
 from ctxeng.text.overlap import Idf, corpus_size, question_weights
-from ctxeng.text.terms import terms
+from ctxeng.text.terms import UNSPACED, terms
 from ctxeng.types import Segment
 
 SOURCES = 3
 """So many may share an answer: a question can ask two things."""
+MOST_NAMED = 4
+"""Words that an answer says are in no source."""
+MOST_LOOKED_UP = 16
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+(?:['’.-][\p{L}\p{M}\p{N}_]+)*")
 LARGEST = 2_500
 """Chunks of the largest workspace that the weights were fitted on."""
 
@@ -108,6 +115,30 @@ class Answerability:
         return max(score, WHOLE) if seen.whole else score
 
 
+def unheld(question: str, is_held: Callable[[str], bool]) -> list[str]:
+    """Words of a question that no source holds in any form, as written, ``MOST_NAMED`` at most.
+
+    Of scripts without spaces none is named: where a word ends is not known.
+
+    Args:
+        is_held: whether some source holds a word.
+    """
+    found: list[str] = []
+    asked = dict.fromkeys(_WORD.findall(without_asking(question)))
+    for word in [word for word in asked if _says_something(word)][:MOST_LOOKED_UP]:
+        if not is_held(word):
+            found.append(word)
+        if len(found) == MOST_NAMED:
+            break
+    return found
+
+
+def _says_something(word: str) -> bool:
+    own = terms(word)
+    spaced = not UNSPACED.search(word)
+    return spaced and bool(own) and not all(is_function_word(term) for term in own)
+
+
 def signs(
     question: str, sources: Sequence[Segment], idf: Idf, *, searched: int | None = None
 ) -> Signs:
@@ -119,7 +150,7 @@ def signs(
         held=math.log1p(held),
         missing=math.log1p(missing),
         size=math.log(max(1.0, min(chunks, LARGEST))),
-        similarity=max((s.scores.get("dense", 0.0) for s in sources), default=0.0),
+        similarity=max((s.scores.get("dense.cosine", 0.0) for s in sources), default=0.0),
         whole=held >= total > 0,
     )
 

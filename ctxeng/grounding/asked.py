@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
+from ctxeng.generation.metered import Metered
 from ctxeng.generation.structured import as_model, structured
+from ctxeng.generation.together import together
 from ctxeng.grounding.support import said, to_check, with_support
 from ctxeng.protocols import Generator
+from ctxeng.text.marks import mark_for
 from ctxeng.text.overlap import Idf
 from ctxeng.trace import stage
-from ctxeng.types import Claim, GenerationOptions, Message, Segment, sha256
+from ctxeng.types import Claim, GenerationOptions, Message, Segment, Usage
 
 PROMPT_NAME = "support-1"
 """Goes into the verifier's name: another prompt is another verifier. Keep the old one."""
@@ -23,7 +28,10 @@ every number, name, date and negation, is stated in the source or follows from i
 source does not say is not supported, true or not.
 Reply with JSON: {"supported": true or false, "confidence": how sure you are, from 0 to 1}."""
 QUESTION = "\nDoes the source support the sentence?"
-MAX_TOKENS = 64
+MAX_TOKENS = 256
+"""A verdict takes about twenty; some models think first."""
+AT_ONCE = 4
+"""Sentences asked about at the same time."""
 
 
 class Verdict(BaseModel):
@@ -52,20 +60,27 @@ class ModelSupport:
 
     def __init__(self, generator: Generator, idf: Idf) -> None:
         """``idf``: by which the best place for a sentence is found."""
-        self._generator = generator
+        self._generator = Metered(generator)
         self._idf = idf
         self.name = f"{generator.name}, asked by {PROMPT_NAME}"
+
+    @property
+    def usage(self) -> Usage:
+        """Of all that was asked."""
+        return self._generator.usage
 
     async def verify(self, answer: str, segments: Sequence[Segment]) -> list[Claim]:
         """Raises:
         BackendError: the model failed, or (``bad_reply``) no reply of it could be used.
         """
-        claims: list[Claim] = []
         with stage("ground.support") as facts:
-            for claim, text in to_check(answer, segments, self._idf):
-                claims.append(with_support(claim, await self.score(said(claim), text)))
-            facts["scorer"], facts["support"] = self.name, [claim.support for claim in claims]
-        return claims
+            placed = await anyio.to_thread.run_sync(to_check, answer, segments, self._idf)
+            asked = [partial(self.score, said(claim), text) for claim, text in placed]
+            scores = await together(asked, at_once=AT_ONCE)
+            facts["scorer"], facts["support"] = self.name, [*scores]
+        return [
+            with_support(claim, score) for (claim, _), score in zip(placed, scores, strict=True)
+        ]
 
     async def score(self, sentence: str, text: str) -> float:
         """The model's word on one sentence; 0, without asking, where either says nothing.
@@ -84,17 +99,9 @@ def asking(sentence: str, text: str) -> list[Message]:
     """The prompt. The instructions are always the same; the data stands apart, between marks that
     nobody who writes the source can know.
     """
-    mark = _mark(sentence, text)
+    mark = mark_for(sentence, text)
     data = (
         f"<{mark} source>\n{text}\n<{mark} end of source>\n"
         f"<{mark} sentence>\n{sentence}\n<{mark} end of sentence>\n"
     )
     return [Message(role="system", content=PROMPT), Message(role="user", content=data + QUESTION)]
-
-
-def _mark(*texts: str) -> str:
-    """A hash of the texts that stands in none of them: the same prompt has the same bytes."""
-    seed = sha256("\0".join(texts))
-    while any(seed[:8] in text for text in texts):
-        seed = sha256(seed)
-    return seed[:8]

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from ctxeng.errors import LoadError
+from ctxeng.errors import LoadError, SkippedError
 from ctxeng.loading.load import load_each
 from ctxeng.loading.zipped import check_member, directory, too_large, too_many
 from ctxeng.settings import LoadingSettings
@@ -133,6 +133,8 @@ class _Members:
 
 def _refuse_unasked(uri: str, settings: LoadingSettings) -> None:
     if not settings.archives:
-        raise LoadError(uri, "is an archive", "Set loading.archives = true to look into archives")
+        raise SkippedError(
+            uri, "is an archive", "Set loading.archives = true to look into archives"
+        )
     if uri.count("!/") >= MAX_NESTING:
         raise LoadError(uri, f"lies over {MAX_NESTING} archives deep", "Unpack it")

@@ -6,7 +6,7 @@ import codecs
 import re
 import unicodedata
 
-from ctxeng.errors import LoadError
+from ctxeng.errors import LoadError, SkippedError
 
 SAMPLE = 64_000
 BAD_SHARE = 0.02
@@ -92,7 +92,7 @@ def _encoding(data: bytes, uri: str) -> str:
     if 0 in sample and (encoding := _utf_16(sample)):
         return encoding
     if _control_share(sample) > BAD_SHARE:
-        raise LoadError(
+        raise SkippedError(
             uri, "is binary, of no kind that can be read", "Leave it out with --exclude"
         )
     if b"\x1b$" in sample and _decodes(sample, "iso2022_jp"):

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from ctxeng.errors import LoadError
+from ctxeng.errors import LoadError, SkippedError
 from ctxeng.loading.detect import kind_of
 from ctxeng.loading.walk import walk
 from ctxeng.loading.zipped import check_count
@@ -55,7 +55,7 @@ _UNREAD = {
     "ole": ("is an old Office file of a kind that is not read", "Save it as PDF, DOCX or PPTX"),
     "xlsb": ("is a binary workbook", "Save it as XLSX"),
 }
-_OTHER = ("is of a kind that is not read ({kind})", "Save it as PDF, DOCX, PPTX or text")
+_OTHER = "Save it as PDF, DOCX, PPTX or text"
 
 
 def load(path: str | Path, *, settings: LoadingSettings | None = None) -> list[Document]:
@@ -144,7 +144,7 @@ def load_each(
     kind = ""
     try:
         if not data.strip(_BLANK):
-            raise LoadError(uri, "is empty", "Nothing to do")
+            raise SkippedError(uri, "is empty", "Nothing to do")
         if data.startswith(b"PK"):
             check_count(data, uri, limits)
         kind = kind_of(data, uri)
@@ -167,8 +167,9 @@ def load_each(
 
 def _reader(kind: str, uri: str) -> Read:
     if kind not in _FAMILIES:
-        why, hint = _UNREAD.get(kind, _OTHER)
-        raise LoadError(uri, why.format(kind=kind), hint)
+        if kind in _UNREAD:
+            raise LoadError(uri, *_UNREAD[kind])
+        raise SkippedError(uri, f"is of a kind that is not read ({kind})", _OTHER)
     module, function = _FAMILIES[kind].split(":")
     read: Read = getattr(import_module(f"ctxeng.loading.{module}"), function)
     return read

@@ -21,9 +21,7 @@ MAX_WORD = 64
 CACHED_WORDS = 200_000
 
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}_]+")
-_UNSPACED = regex.compile(
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+"
-)
+UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+")
 _PIECE = regex.compile(
     r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?[\p{Ll}\p{M}]+|\p{Lu}+|\p{N}+|[\p{L}\p{M}]+"
 )
@@ -69,7 +67,7 @@ def _long_word_terms(word: str) -> list[str]:
     """A run without spaces may be as long as it likes; what stands between runs is cut."""
     found: list[str] = []
     start = 0
-    for run in _UNSPACED.finditer(word):
+    for run in UNSPACED.finditer(word):
         found += _spaced(word[start : min(run.start(), start + MAX_WORD)])
         found += _grams(run.group())
         start = run.end()

@@ -3,10 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import answers, fit_answerability, not_found
-from benchmarks.answers import Asked, Task, f1, holds, measure, plain_words, score
+from benchmarks import data_answers, fit_answerability, not_found
+from benchmarks.answers import Said, abstention, f1, holds, measure, plain_words, score
 from benchmarks.data import Passage, RetrievalSet
-from ctxeng import Document, Engine, Settings
+from benchmarks.data_answers import Asked, Task, around
+from ctxeng import Document
+from ctxeng.generation import NOT_FOUND
+from tests.generation.server import serving
 
 HOUSE = [
     Document(id="leave", text="Parental leave is twenty weeks, fully paid."),
@@ -14,9 +17,19 @@ HOUSE = [
     Document(id="pets", text="Pets are welcome in the hall on Fridays."),
 ]
 ASKED = [
-    Asked("How long is parental leave?", ["twenty weeks"], {}, "leave"),
-    Asked("When is the rotor oiled?", ["the first Monday", "never"], {}, "rotor"),
+    Asked("How long is parental leave?", ["twenty weeks"], {}, "leave", HOUSE[0].text),
+    Asked("When is the rotor oiled?", ["the first Monday", "never"], {}, "rotor", HOUSE[1].text),
 ]
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A name in the ``ctxeng.toml`` of the folder that the test runs in."""
+    with serving() as server:
+        table = f'[models.far]\nbackend = "openai"\nmodel = "m"\nbase_url = "{server.url}"\n'
+        (tmp_path / "ctxeng.toml").write_text(table)
+        monkeypatch.chdir(tmp_path)
+        yield "far"
 
 
 def test_words_are_compared_without_case_punctuation_and_articles():
@@ -34,43 +47,89 @@ def test_f1_is_that_of_the_words(said, gold, expected):
     assert f1(said.split(), gold.split()) == pytest.approx(expected)
 
 
-def test_an_answer_is_scored_without_its_markers_and_an_abstention_is_empty():
-    with Engine.open(":memory:", settings=Settings()) as engine:
-        engine.index(HOUSE, wait=True)
-        found = score(engine.ask("How long is parental leave?"), ASKED[0])
-        nothing = score(engine.ask("Who won the 1998 world cup?"), ASKED[0])
+def test_an_answer_is_scored_without_its_markers_and_not_found_is_empty():
+    found = score(Said("It is twenty weeks [1].", True, HOUSE[0].text), ASKED[0])
+    nothing = score(Said(NOT_FOUND, False, ""), ASKED[0])
     assert found["answer holds the phrase"] == found["context holds the phrase"] == 1.0
-    assert 0 < found["F1"] < 1
+    assert found["F1"] == pytest.approx(2 * 2 / (4 + 2))
     assert found["abstains"] == 0.0
     assert (nothing["abstains"], nothing["words"], nothing["F1"]) == (1.0, 0.0, 0.0)
+    closed = score(Said("Twenty weeks", True, None), ASKED[0])
+    assert closed["exact match"] == 1.0
+    assert "context holds the phrase" not in closed
+    assert "abstains" not in closed
 
 
-def test_each_generator_is_asked_of_the_workspace_and_of_the_right_document():
-    rows = list(measure(Task("house", HOUSE, ASKED), 2))
-    systems = {row["system"] for row in rows}
-    assert systems == {"extractive", "extractive, right document given"}
+def test_a_decision_is_the_first_word():
+    asked = Asked("Is it so?", ["It is so."], {}, decision="yes")
+    metric = "begins with the right yes, no or maybe"
+    assert score(Said("Yes, it is.", True, ""), asked)[metric] == 1.0
+    assert score(Said("It is, yes.", True, ""), asked)[metric] == 0.0
+
+
+def test_questions_are_asked_of_the_workspace_of_the_passage_and_without_the_document():
+    rows = list(measure(Task("house", HOUSE, ASKED), questions=2))
+    assert {row["set"] for row in rows} == {"house, 2 questions"}
+    assert {row["system"] for row in rows} == {
+        "extractive, our context",
+        "extractive, gold passage",
+    }
+    found = {(row["system"], row["metric"]): row["value"] for row in rows}
     for row in rows:
         assert row["low"] <= row["value"] <= row["high"]
         if row["metric"] == "answer holds the phrase":
             assert row["value"] == 1.0
+    assert found["extractive, our context", "abstention precision"] == 1.0
+    assert found["extractive, our context", "abstention recall"] == 1.0
 
 
-def test_a_set_that_nothing_answers_reports_abstentions_only():
-    task = Task("nothing", HOUSE, [Asked("Who won the 1998 world cup?", [], {})])
-    (row,) = measure(task, 1)
-    assert (row["metric"], row["value"]) == ("abstains", 1.0)
+def test_a_model_answers_the_same_few_questions_as_the_extractive_generator_beside_it(model):
+    rows = list(measure(Task("house", HOUSE, ASKED), questions=2, model=model, model_questions=1))
+    few = [row for row in rows if row["set"] == "house, 1 questions"]
+    ways = {row["system"].rpartition(", ")[2] for row in few if row["metric"] == "F1"}
+    assert ways == {"our context", "gold passage", "closed book"}
+    values = {(row["system"], row["metric"]): row["value"] for row in few}
+    for system in (system for system, metric in values if metric == "ΔF1"):
+        way = system.rpartition(", ")[2]
+        difference = values[system, "F1"] - values[f"extractive, {way}", "F1"]
+        assert values[system, "ΔF1"] == pytest.approx(difference)
+
+
+def test_a_set_that_nothing_answers_reports_how_often_it_is_seen():
+    task = Task("nothing", HOUSE, [Asked("Who won the 1998 world cup?", ["France"], {})])
+    (row,) = measure(task, questions=1)
+    assert (row["metric"], row["value"]) == ("abstention recall", 1.0)
+
+
+def test_precision_is_the_share_of_those_that_were_rightly_withheld():
+    gone, there = np.array([1.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0, 0.0])
+    precision, recall = abstention("s", "n", gone, there)
+    assert (precision["value"], recall["value"]) == (3 / 4, 3 / 4)
+    assert precision["low"] <= 3 / 4 <= precision["high"]
+    (only,) = abstention("s", "n", np.zeros(4), np.zeros(4))
+    assert (only["metric"], only["value"]) == ("abstention recall", 0.0)
+
+
+def test_a_passage_is_cut_at_white_space():
+    text = "word " * 300 + "THE ANSWER" + " more" * 300
+    start = text.index("THE")
+    passage = around(text, start, start + 10)
+    assert "THE ANSWER" in passage
+    assert set(passage.split()) == {"word", "THE", "ANSWER", "more"}
+    assert len(passage) <= 10 + 2 * data_answers.AROUND
+    assert around("short", 0, 5) == "short"
 
 
 def test_only_the_sets_that_are_there_are_read(tmp_path):
-    assert list(answers.tasks(tmp_path)) == []
+    assert list(data_answers.tasks(tmp_path)) == []
     (tmp_path / "policyqa").mkdir()
     write(tmp_path / "policyqa" / "paragraphs.jsonl", [{"id": "p", "site": "s", "text": "We log."}])
     write(
         tmp_path / "policyqa" / "questions.jsonl",
         [{"question": "Do you log?", "answers": ["log"], "paragraph": "p"}],
     )
-    (task,) = answers.tasks(tmp_path)
-    assert task.asked == [Asked("Do you log?", ["log"], {"site": "s"}, "p")]
+    (task,) = data_answers.tasks(tmp_path)
+    assert task.asked == [Asked("Do you log?", ["log"], {"site": "s"}, "p", "We log.")]
     assert task.documents[0].metadata == {"site": "s"}
 
 

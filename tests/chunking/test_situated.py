@@ -16,12 +16,17 @@ from ctxeng.chunking.situated import (
     PROMPT,
     PROMPT_NAME,
     WINDOW,
+    asking,
     one_line,
+    shown,
     take_report,
 )
 from ctxeng.errors import BackendError, CtxengError
+from ctxeng.generation.anthropic import request_body
+from ctxeng.generation.http import server_of
+from ctxeng.settings import ModelSettings
 from ctxeng.testing.contextualizers import CONTEXTUALIZER_LAWS
-from ctxeng.types import Usage
+from ctxeng.types import DEFAULT_OPTIONS, Usage
 from tests.generation.scripted import Scripted
 
 SAID = "From the handbook of Example Ltd: who may take leave."
@@ -76,6 +81,17 @@ def test_the_document_comes_first_and_is_the_same_for_all_its_chunks():
         assert sum(f"\n{piece.text}\n" in text for text in asked) == 1
 
 
+def test_anthropic_caches_up_to_the_end_of_the_document():
+    long = document()
+    (piece, *_) = StructuredChunker().chunk(long)
+    table = ModelSettings(backend="anthropic", model="m")
+    body = request_body(server_of(table), [*shown(long, 0), asking(piece)], DEFAULT_OPTIONS)
+    assert body["system"][0]["cache_control"]
+    marked = ["cache_control" in turn["content"][-1] for turn in body["messages"]]
+    assert marked == [False, True, False]
+    assert long.text in body["messages"][0]["content"][0]["text"]
+
+
 def test_few_chunks_are_asked_about_at_once_and_the_first_one_alone():
     generator = Scripted([SAID], pause=0.002)
     situated(situating(generator), document(chunks=20))
@@ -93,9 +109,9 @@ def test_a_long_document_is_shown_in_parts_that_begin_with_its_head():
     assert len(generator.calls) == len(pieces)
     parts = {messages[1].text for messages, _ in generator.calls}
     assert len(parts) == len(long.text) // WINDOW + 1
-    for shown in parts:
-        assert long.text[:HEAD] in shown
-        assert len(shown) < WINDOW + OVERLAP + HEAD + 100
+    for part in parts:
+        assert long.text[:HEAD] in part
+        assert len(part) < WINDOW + OVERLAP + HEAD + 100
     for messages, _ in generator.calls:
         text = messages[-1].text.split("\n", 1)[1].partition("\n<")[0]
         assert text in messages[1].text

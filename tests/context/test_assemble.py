@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ctxeng import BudgetError, Document
 from ctxeng.chunking import chunk
-from ctxeng.context import Assembler, manifest
+from ctxeng.context import Assembler
 from ctxeng.text.tokens import PackagedTokenCounter
 from ctxeng.types import Hit
 
@@ -92,7 +92,7 @@ def test_same_input_same_bytes_and_nothing_vanishes(texts, budget):
         i for row in first.dropped for i in row.chunk_ids
     }
     assert {hit.id for hit in hits} <= told
-    assert len(manifest(first)) == len(first.segments) + len(first.dropped)
+    assert len(first.manifest()) == len(first.segments) + len(first.dropped)
 
 
 def long_document():

@@ -1,12 +1,15 @@
 """Answers by a model: the same context, sent to a server, checked when it comes back."""
 
+import anyio
 import pytest
 
 from ctxeng import Document, Engine, Settings
 from ctxeng.engine.model import open_model
 from ctxeng.errors import BackendError, ConfigError
+from ctxeng.generation.decoding import last_number, self_consistency
 from ctxeng.grounding import SUPPORTED
 from ctxeng.settings import EmbeddingSettings, GenerationSettings, ModelSettings, PriceSettings
+from ctxeng.types import GenerationOptions, Message
 from tests.generation.server import chat, serving, status
 
 QUESTION = "How long is parental leave?"
@@ -157,6 +160,21 @@ def test_a_model_alone_writes_replies_to_messages(server):
     assert "".join(delta.text for delta in model.stream("Hi")) == "Hello again!"
     assert server.bodies[0]["messages"] == [{"role": "user", "content": "Hi"}]
     assert model.count("") == 0
+
+
+def test_a_model_alone_can_be_asked_several_times_for_one_reply(server):
+    server.reset(chat("It is 41."), chat("It is 42."), chat("Surely 42."))
+    table = {"backend": "openai", "model": "some-model", "base_url": server.url}
+    model = open_model(table, settings=Settings())
+    asked = [Message(role="user", content="How much is 6 times 7?")]
+
+    async def vote():
+        return await self_consistency(
+            model.generator, asked, GenerationOptions(max_tokens=9), n=3, normalise=last_number
+        )
+
+    assert anyio.run(vote).reply.text == "It is 42."
+    assert len({body["seed"] for body in server.bodies}) == len(server.bodies) == 3
 
 
 def test_a_wrong_table_says_what_is_wrong():

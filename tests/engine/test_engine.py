@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -237,8 +238,10 @@ def test_what_no_source_holds_is_not_found(engine, handbook):
     engine.index(handbook)
     answer = engine.ask("What is the boiling point of tungsten hexafluoride?")
     assert not answer.found
-    assert answer.text == "Not found in the sources."
-    assert answer.citations == ()
+    said, _, words = answer.text.partition(" No source has the words: ")
+    assert said == "Not found in the sources."
+    assert words == "boiling, point, tungsten, hexafluoride."
+    assert answer.claims == answer.citations == ()
 
 
 def test_a_read_only_engine_reads_and_refuses_to_write(tmp_path, handbook):
@@ -248,3 +251,25 @@ def test_a_read_only_engine_reads_and_refuses_to_write(tmp_path, handbook):
         assert engine.ask("How long is a sabbatical?").found
         with pytest.raises(WorkspaceError, match="read-only"):
             engine.index(handbook)
+
+
+def test_what_has_nothing_to_read_is_passed_over_in_a_folder_and_an_error_by_name(tmp_path):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "main.py").write_text("def run():\n    return 1\n")
+    (folder / "__init__.py").write_bytes(b"")
+    (folder / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (folder / "old.pdf").write_bytes(b"%PDF-1.4 broken")
+    with Engine.open(":memory:") as engine:
+        report = engine.index(folder, fast=True)
+        assert [Path(passed.uri).name for passed in report.skipped] == ["__init__.py", "logo.png"]
+        assert [Path(failure.uri).name for failure in report.failed] == ["old.pdf"]
+        assert engine.status().sources == 2
+        by_name = engine.index(folder / "__init__.py", fast=True)
+        assert [failure.why for failure in by_name.failed] == ["is empty"]
+        assert by_name.skipped == ()
+        (folder / "main.py").write_bytes(b"")
+        emptied = engine.index(folder, fast=True)
+        (failure,) = (f for f in emptied.failed if f.why == "is empty")
+        assert "still found" in failure.hint
+        assert engine.search("run", mode="lexical")

@@ -371,6 +371,7 @@ def test_counts_hold_what_was_cached_and_are_cumulative(server):
     )
     found = deltas(anthropic(server))[-1].usage
     assert (found.prompt_tokens, found.cached_tokens, found.completion_tokens) == (92, 50, 7)
+    assert found.cache_write_tokens == 30
 
 
 def test_an_interrupted_reply_tells_what_its_prompt_took(server):

@@ -6,20 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxeng.errors import BackendError
-from ctxeng.generation.choice import Cascade, Fallback, agreement, calibrate
+from ctxeng.generation.choice import Cascade, Fallback, agreement, calibrate, cascaded
+from ctxeng.generation.decoding import last_number
 from ctxeng.generation.reply import collect
 from ctxeng.protocols import Delta
-from ctxeng.types import DEFAULT_OPTIONS, Message, Usage
+from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
 from tests.generation.scripted import Scripted
 
 ASKED = [Message(role="user", content="?")]
 DOWN = BackendError("down", kind="unavailable", retryable=True)
 
 
-def reply(generator):
+def reply(generator, options=DEFAULT_OPTIONS):
     async def call():
-        stream = generator.stream(ASKED, DEFAULT_OPTIONS)
-        return await collect(stream, DEFAULT_OPTIONS, model=generator.name)
+        stream = generator.stream(ASKED, options)
+        return await collect(stream, options, model=generator.name)
 
     return anyio.run(call)
 
@@ -75,6 +76,23 @@ def test_agreement_is_the_share_of_samples_that_say_the_same():
     assert reply(cascade).text == "large"
 
 
+def test_agreement_compares_what_the_replies_answer():
+    small = Scripted(["6 × 7 is 42"], ["7 + 7 + … = 42"])
+    sure = agreement(1, normalise=last_number)
+    cascade = Cascade(small, Scripted(["large"]), confidence=sure, threshold=1)
+    assert reply(cascade).text == "6 × 7 is 42"
+    small = Scripted(["6 × 7 is 42"], ["7 + 7 + … = 42"])
+    cascade = Cascade(small, Scripted(["large"]), confidence=agreement(1), threshold=1)
+    assert reply(cascade).text == "large"
+
+
+def test_a_reply_that_was_sampled_is_not_asked_whether_it_agrees_with_itself():
+    small = Scripted(["42"])
+    cascade = Cascade(small, Scripted(["large"]), confidence=agreement(3), threshold=0.5)
+    reply(cascade, GenerationOptions(seed=7, temperature=0.5))
+    assert [options.seed for _, options in small.calls] == [7, 8, 9, 10]
+
+
 labelled = st.lists(
     st.tuples(st.sampled_from([0.1, 0.4, 0.6, 0.9]), st.booleans(), st.booleans()),
     min_size=1,
@@ -93,6 +111,16 @@ def test_the_threshold_saves_most_among_those_that_lose_no_more_than_allowed(row
         if loss <= max_loss:
             share = sum(c >= threshold for c in sure) / len(rows)
             assert share <= found.share_small + 1e-9
+
+
+@given(labelled, labelled)
+def test_what_a_threshold_does_elsewhere_is_measured_as_where_it_was_chosen(rows, others):
+    found = calibrate(*zip(*rows, strict=True))
+    assert cascaded(found.threshold, *zip(*rows, strict=True)) == found
+    sure, small, large = zip(*others, strict=True)
+    there = cascaded(found.threshold, sure, small, large)
+    assert there.accuracy_large == sum(large) / len(large)
+    assert there.share_small == sum(c >= found.threshold for c in sure) / len(sure)
 
 
 def test_calibration_needs_labels():

@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxeng.errors import BackendError
+from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.decoding import (
     best_of_n,
     last_number,
+    most_agreed,
     revise,
     self_consistency,
     short_answer,
     tokens_per_point,
+    word_f1,
 )
 from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message
 from tests.generation.scripted import Scripted
@@ -36,6 +38,7 @@ def test_best_of_n_takes_the_reply_with_the_highest_score():
     assert scaled.reply.text == "42"
     assert [reply.text for reply in scaled.candidates] == ["41", "42", "43", "42 again"]
     assert scaled.usage.completion_tokens == 4 * 20
+    assert scaled.tokens == 4 * (10 + 20)
 
 
 def test_best_of_n_stops_at_a_reply_that_is_good_enough():
@@ -53,6 +56,67 @@ def test_samples_differ_by_seed_and_are_sampled():
     assert all(options.temperature > 0 for options in asked)
     run(best_of_n, model, GenerationOptions(temperature=0.2), n=1, score=lambda _: 0.0)
     assert model.calls[-1][1].temperature == 0.2
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [(best_of_n, {"score": lambda _: 0.0}), (self_consistency, {}), (most_agreed, {})],
+    ids=["best_of_n", "self_consistency", "most_agreed"],
+)
+def test_samples_may_be_asked_for_at_the_same_time(function, arguments):
+    model = Scripted(["a"], ["b"], ["c"], ["d"], ["e"], pause=0.01)
+    scaled = run(function, model, n=5, together=2, **arguments)
+    assert [reply.text for reply in scaled.candidates] == ["a", "b", "c", "d", "e"]
+    assert model.most == 2
+
+
+def test_all_that_were_asked_for_at_the_same_time_are_counted_and_have_a_vote():
+    scaled = run(self_consistency, Scripted(["a1"], ["a1"], ["b"], ["a1"]), n=4, together=4)
+    assert (len(scaled.candidates), scaled.confidence) == (4, 3 / 4)
+    assert scaled.usage.completion_tokens == 4 * 20
+    model = Scripted(["1"], ["5"], ["9"])
+    scaled = run(best_of_n, model, n=3, score=lambda r: float(r.text), good_enough=5, together=3)
+    assert (scaled.reply.text, scaled.tokens) == ("9", 3 * 30)
+
+
+def test_samples_that_fail_are_not_waited_for_to_decide_a_vote():
+    model = Scripted(["b1"], DOWN, ["b1"], ["c"], ["c"])
+    scaled = run(self_consistency, model, n=4)
+    assert scaled.reply.text == "b1"
+    assert len(model.calls) == 3  # one is left, and cannot overtake two
+
+
+@pytest.mark.parametrize("function", [self_consistency, most_agreed])
+def test_what_is_no_failure_of_a_backend_comes_as_it_is(function):
+    class Missing(Scripted):
+        async def stream(self, messages, options=DEFAULT_OPTIONS):
+            raise ConfigError("no such model")
+            yield
+
+    with pytest.raises(ConfigError, match="no such model"):
+        run(function, Missing(), n=4, together=2)
+
+
+def test_the_reply_most_like_the_others_wins_and_failures_have_no_say():
+    model = Scripted(
+        ["Paris is in France."], ["It rains."], DOWN, ["Paris, the capital, is in France."], ["Oh."]
+    )
+    scaled = run(most_agreed, model, n=5)
+    assert scaled.reply.text == "Paris is in France."
+    assert scaled.confidence == pytest.approx(
+        word_f1("paris is in france", "paris capital is in france") / 3
+    )
+    alone = run(most_agreed, Scripted(["only"]), n=1)
+    assert (alone.reply.text, alone.confidence) == ("only", 1.0)
+    last = run(most_agreed, Scripted(["a"], ["bb"], ["c"]), n=3, similarity=lambda a, b: len(a + b))
+    assert last.reply.text == "bb"
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_similarity_of_words_is_the_same_in_both_orders_and_1_for_the_same(one, other):
+    assert word_f1(one, other) == word_f1(other, one)
+    assert 0 <= word_f1(one, other) <= 1
+    assert word_f1(one, one) == 1
 
 
 def test_a_majority_wins_and_ends_the_asking():
@@ -120,6 +184,12 @@ def test_a_revision_that_fails_leaves_the_reply_before_it():
         ("100", "100"),
         ("no number", ""),
         ("$18.00.", "18"),
+        ("a loss of -$1,200", "-1200"),
+        ("−4 degrees", "-4"),
+        ("from 2-3 to 10-5", "5"),
+        ("(4)-2", "2"),
+        ("$.50", "0.5"),
+        ("the winners are 1,2,3", "3"),
     ],
 )
 def test_last_number(text, number):

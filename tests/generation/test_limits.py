@@ -89,6 +89,37 @@ def test_a_cost_is_prompt_cached_and_completion_at_their_prices():
     assert cost_of(usage, PriceSettings(prompt=2, completion=10)) == pytest.approx(0.003)
 
 
+def test_a_prompt_token_written_to_the_cache_has_its_own_price():
+    usage = Usage(prompt_tokens=1_000, cached_tokens=400, cache_write_tokens=500)
+    prices = PriceSettings(prompt=2, cached=0.5, cache_write=2.5)
+    assert cost_of(usage, prices) == pytest.approx((100 * 2 + 400 * 0.5 + 500 * 2.5) / 1_000_000)
+    without = PriceSettings(prompt=2, cached=0.5)
+    assert cost_of(usage, without) == pytest.approx((600 * 2 + 400 * 0.5) / 1_000_000)
+
+
+def test_what_is_put_aside_holds_for_a_prompt_that_is_all_written_to_the_cache():
+    inner = Scripted(["a"])
+    prices = PriceSettings(prompt=1_000_000, cache_write=10_000_000)
+    model = Priced(
+        inner, prices, limits=GenerationSettings(spend_per_call=9), ledger=ProcessLedger()
+    )
+    with pytest.raises(BackendError, match="could cost"):
+        anyio.run(reply, model)
+    assert not inner.calls
+
+
+def test_models_of_one_session_share_its_limit():
+    session, ledger = ProcessLedger(), ProcessLedger()
+    limits = GenerationSettings(spend_per_session=70)
+    one, other = (
+        Priced(Scripted(["a"]), PRICES, limits=limits, ledger=ledger, session=session)
+        for _ in range(2)
+    )
+    assert anyio.run(reply, one).usage.cost == 50
+    with pytest.raises(BackendError, match="session"):
+        anyio.run(reply, other)
+
+
 def priced(inner, ledger=None, **limits):
     return Priced(
         inner, PRICES, limits=GenerationSettings(**limits), ledger=ledger or ProcessLedger()

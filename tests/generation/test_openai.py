@@ -402,6 +402,15 @@ def test_counts_are_read_where_vendors_put_them(server, counts):
     assert (found.cached_tokens == 16) == ("16" in json.dumps(counts))
 
 
+@pytest.mark.parametrize(("told", "written"), [(9, 9), (99, 4), (None, 0), ("many", 0)])
+def test_tokens_written_to_the_cache_are_no_more_than_there_are(server, told, written):
+    details = {"cached_tokens": 16, "cache_write_tokens": told}
+    server.reset(chat("fine", counts=usage(20, 5, prompt_tokens_details=details)))
+    found = deltas(openai(server))[-1].usage
+    assert (found.prompt_tokens, found.cached_tokens) == (20, 16)
+    assert found.cache_write_tokens == min(written, 4)
+
+
 @pytest.mark.parametrize(
     "steps",
     [

@@ -155,3 +155,10 @@ def test_every_known_model_has_sound_figures():
         for model in models.values():
             assert 0 < model.cached <= model.prompt <= model.completion
             assert model.window >= 128_000
+            assert model.cache_write is None or model.prompt < model.cache_write
+
+
+def test_writing_to_the_cache_is_charged_by_those_who_say_so():
+    assert known_prices(table("anthropic", "claude-sonnet-4-5")).cache_write == 3.75
+    assert known_prices(table(model="gpt-6-sol")).cache_write == 2.5
+    assert known_prices(table(model="gpt-4o")).cache_write is None

@@ -22,7 +22,7 @@ def source(text=TEXT, *, cosine=None, headings=()):
         trust="untrusted",
         reason="",
         number=1,
-        scores={} if cosine is None else {"dense": cosine},
+        scores={} if cosine is None else {"dense.cosine": cosine},
         source=Source(
             uri="rent.md",
             document_id="r",

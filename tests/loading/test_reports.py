@@ -1,6 +1,7 @@
 """What cannot be read in a folder is one line each in the report; the rest is found."""
 
 import os
+from pathlib import Path
 
 import pytest
 from family_samples import SAID
@@ -52,6 +53,7 @@ def test_each_bad_file_of_a_folder_is_one_line_with_what_to_do(engine, tmp_path)
         named = 0
     report = engine.index(tmp_path)
     assert report.added == 1
-    assert len(report.failed) == 4 + named
-    assert all(failure.why and failure.hint for failure in report.failed)
+    assert len(report.failed) == 2 + named
+    assert {Path(one.uri).name for one in report.skipped} == {"empty.md", "binary.txt"}
+    assert all(one.why and one.hint for one in (*report.failed, *report.skipped))
     assert engine.search("lamp")[0].uri.endswith("good.txt")

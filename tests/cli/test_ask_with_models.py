@@ -1,0 +1,127 @@
+"""``ctxeng ask`` with models of a server: what is marked, what it cost, whose settings are used."""
+
+import pytest
+
+from tests.engine.speaking import Speaking
+from tests.generation.server import serving
+
+QUESTION = "How long is parental leave?"
+SETTINGS = """
+[embedding]
+model = "static"
+
+[generation]
+model = "far"
+
+[models.far]
+backend = "openai"
+model = "some-model"
+base_url = "{url}"
+timeout = 5
+prices = {{prompt = 2000, completion = 10000}}
+
+[models.small]
+backend = "openai"
+model = "small"
+base_url = "{url}"
+timeout = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def _serving():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def speaking(_serving, indexed):
+    (indexed / "ctxeng.toml").write_text(SETTINGS.format(url=_serving.url))
+    return Speaking(_serving)
+
+
+def test_unsupported_sentences_are_marked_and_tokens_and_cost_are_told(ctxeng, speaking):
+    ran = ctxeng("ask", QUESTION)
+    assert ran.code == 0
+    assert ran.out.startswith(speaking.said["answer"])
+    notes = ran.err.splitlines()
+    assert "No support found: Martians invented it in Nebraska [1]." in notes
+    assert not any("20 weeks" in note for note in notes)
+    assert any(note.startswith("11 + 7 tokens, ") for note in notes)
+    assert any(note.endswith("cost 0.0920") for note in notes)
+
+
+def test_an_answer_that_rests_on_nothing_is_marked_too(ctxeng, speaking):
+    speaking.said["answer"] = "The recipe needs three eggs."
+    ran = ctxeng("ask", QUESTION)
+    assert "No support found: The recipe needs three eggs." in ran.err
+    assert not ctxeng("ask", QUESTION, "--json").value["found"]
+
+
+def test_json_has_the_support_of_each_sentence_and_what_it_took(ctxeng, speaking):
+    value = ctxeng("ask", QUESTION, "--json").value
+    told, invented = value["claims"]
+    assert told["support"] > 0.48 > invented["support"]
+    assert value["usage"]["cost"] == pytest.approx(0.092)
+    assert value["usage"]["completion_tokens"] == 7
+    assert (value["repaired"], value["notes"]) == (False, [])
+
+
+def test_a_repair_is_told_and_only_the_kept_version_is_shown(ctxeng, speaking, monkeypatch):
+    monkeypatch.setenv("CTXENG_GENERATION__REPAIR", "true")
+    ran = ctxeng("ask", QUESTION)
+    assert ran.out.startswith(speaking.said["repair"] + "\n")
+    assert "Martians" not in ran.out + ran.err
+    assert "The second version" in ran.err
+    assert "22 + 14 tokens" in ran.err
+
+
+def test_settings_are_found_upwards_or_named(ctxeng, speaking, indexed, monkeypatch):
+    deep = indexed / "a" / "b"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    workspace = ("--workspace", "../../.ctxeng")
+    assert ctxeng("ask", QUESTION, *workspace).out.startswith(speaking.said["answer"])
+    other = indexed / "other.toml"
+    other.write_text('[embedding]\nmodel = "static"\n')
+    ran = ctxeng("ask", QUESTION, *workspace, "--config", other)
+    assert ran.out.startswith("Every parent may take 20 weeks")
+    assert "tokens" not in ran.err
+    assert speaking.steps == ["answer"]
+
+
+def test_a_judge_that_fails_is_told(ctxeng, speaking, indexed):
+    speaking.said["judge"] = 401
+    with (indexed / "ctxeng.toml").open("a") as settings:
+        settings.write('[generation.steps]\njudge = "small"\n')
+    ran = ctxeng("ask", QUESTION)
+    assert ran.code == 0
+    assert "The judge failed, and support is told by words" in ran.err
+
+
+def test_who_situates_chunks_is_told_when_it_fails_and_what_it_took_when_not(
+    ctxeng, speaking, indexed
+):
+    long = " ".join(f"Rule {n}: form {n} is due at noon." for n in range(60))
+    (indexed / "handbook" / "rules.md").write_text(f"# Rules\n\n{long}\n")
+    with (indexed / "ctxeng.toml").open("a") as settings:
+        settings.write('[generation.steps]\ncontextualise = "small"\n')
+    assert ctxeng("index", "handbook").code == 2  # it was made without
+    speaking.said["situate"] = 401
+    ran = ctxeng("reindex")
+    assert ran.code == 1
+    assert "indexed without what a model says of them" in ran.out
+    del speaking.said["situate"]
+    speaking.said["situate"] = "Of the zweihornig chapter."
+    ran = ctxeng("index", "handbook")
+    assert ran.code == 0
+    assert " tokens, " in ran.err
+    assert "rules.md" in ctxeng("search", "zweihornig").out
+
+
+def test_an_unknown_name_is_one_line_that_names_the_setting(ctxeng, speaking, indexed):
+    toml = indexed / "ctxeng.toml"
+    toml.write_text(toml.read_text().replace("[models.small]", '[models.small]\nescalate = "huge"'))
+    ran = ctxeng("ask", QUESTION, "--model", "small")
+    assert (ran.code, ran.out) == (2, "")
+    assert "[models.small] escalate: no model is called 'huge'" in ran.err
