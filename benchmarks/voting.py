@@ -12,13 +12,12 @@ One sample is compared with the majority, with the best by a scorer that needs n
 of the equations in a text that hold), with the one most like the others, and, as the bound of every
 choice, with the best by its label. A majority stops when it is decided: "samples" says how many
 were asked for. Tokens are read and written ones. What more samples buy is given in tokens for each
-point of accuracy; a dash where they buy nothing.
+point of accuracy; a dash where it is not sure that they buy any.
 """
 
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import random
 import re
@@ -208,15 +207,16 @@ def _rows(
     right, before = (np.array([[o.right for o in q] for q in each]) for each in (found, base))
     tokens, first = (np.array([[o.tokens for o in q] for q in each]) for each in (found, base))
     yield _row(system, name, "accuracy", right.mean(axis=1))
+    gained = _row(system, name, "Δaccuracy", right.mean(axis=1) - before.mean(axis=1))
     if system != ONE:
-        yield _row(system, name, "Δaccuracy", right.mean(axis=1) - before.mean(axis=1))
+        yield gained
         samples = np.array([[o.samples for o in q] for q in found])
         yield _row(system, name, "samples", samples.mean(axis=1))
     yield _row(system, name, "tokens", tokens.mean(axis=1))
-    price = tokens_per_point(
-        before.ravel().tolist(), float(first.sum()), right.ravel().tolist(), float(tokens.sum())
-    )
-    if math.isfinite(price):
+    if gained["low"] > 0:
+        price = tokens_per_point(
+            before.ravel().tolist(), float(first.sum()), right.ravel().tolist(), float(tokens.sum())
+        )
         yield Row(
             system=system,
             set=name,
