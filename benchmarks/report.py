@@ -198,6 +198,30 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         _passages,
     ),
     (
+        "budget",
+        "One budget",
+        "Random plans are counted as the local backend counts a whole prompt, schemas of tools\n"
+        "included. Times are CPU milliseconds of one thread, the median with the 5th and the 95th\n"
+        "of a hundred. Evidence: at as many tokens of source text as the five best chunks of\n"
+        "1,000 characters have, all found by the same retrieval.",
+        _by_set,
+    ),
+    (
+        "prefix",
+        "The start that stays",
+        "Chats of 20 turns with passages in each: the share of a prompt's tokens that are the\n"
+        "start of the one before, and what the packaged model makes of it, asked for one token a\n"
+        "turn. LangChain trims the chats of the others.",
+        _by_set,
+    ),
+    (
+        "compression",
+        "Compression",
+        "Share of the gold characters of the ten best passages that is left when they are made\n"
+        "shorter, to a quarter, a half and three quarters of their tokens.",
+        _passages,
+    ),
+    (
         "loading",
         "Loading",
         "Share of the expected lines found in real files, beside `markitdown` on the same files.",
@@ -244,6 +268,14 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         _faults,
     ),
     (
+        "replay",
+        "Replay",
+        "Share of the recorded prompts that are rebuilt to the byte in a new process, and after\n"
+        "as many files again came, every third changed and every fifth went; what asking again\n"
+        "gives then. What a run's record takes, and its share of the CPU time of `context`.",
+        _by_set,
+    ),
+    (
         "speed",
         "Speed",
         "Passages of about 110 words of natural text; static vectors. Every contender answers the\n"
@@ -253,9 +285,9 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
     (
         "generation",
         "Generation",
-        "SmolLM2-135M on both local backends, each beside its library alone: replies of 32 tokens to\n"
-        "prompts of 600, and a chat. Then what our client costs beside bare `httpx`, with a server in\n"
-        "a process of its own that streams 100 tokens, and what 200 such streams at once take.",
+        "SmolLM2-135M on both local backends, each beside its library alone: replies of 32 tokens\n"
+        "to prompts of 600, and a chat. Then what our client costs beside bare `httpx`, with a\n"
+        "server that streams 100 tokens, and what 200 such streams at once take.",
         _generation,
     ),
     (

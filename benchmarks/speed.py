@@ -241,17 +241,18 @@ def _indexing(name: str, engine: Engine, documents: Sequence[Document]) -> Itera
 def _memory(name: str, engine: Engine, documents: Sequence[Document]) -> Iterator[Row]:
     """What a fresh process that searches takes, after one hybrid search of the workspace."""
     code = (
-        "import sys, resource\nfrom ctxeng import Engine\n"
+        "import sys\nfrom ctxeng import Engine\n"
         "from ctxeng.settings import EmbeddingSettings, Settings\n"
         "settings = Settings(embedding=EmbeddingSettings(model='static'))\n"
         "with Engine.open(sys.argv[1], settings=settings, read_only=True) as engine:\n"
         "    engine.search(sys.argv[2])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        # Not ru_maxrss, which begins with that of the process that started this one.
+        "print(next(r.split()[1] for r in open('/proc/self/status') if r.startswith('VmHWM')))"
     )
     question = documents[0].text[:60]
     command = [sys.executable, "-c", code, engine.status().workspace, question]
     shown = subprocess.run(command, check=True, capture_output=True, text=True)
-    yield _row("ctxeng", name, "memory of a searching process, MB", float(shown.stdout))
+    yield _row("ctxeng", name, "memory of a searching process, MB", int(shown.stdout) / 1024)
 
 
 def _limits(documents: Sequence[Document]) -> Iterator[Row]:

@@ -16,7 +16,9 @@ The rooms, in the one order in which they may import each other:
     indexing                           BM25 and vectors, derived from the store and disposable
     -- the way of a question
     retrieval                          both indexes asked at once, fused
+    memory                             what is remembered of a text that has left the prompt
     grounding context                  can the sources answer? · what the model will see
+    replay                             what the model saw, to the byte, and why it differs
     engine                             the two ways, top to bottom, and the verbs
     testing cli                        contract suites for plugin authors · the command line
 """
@@ -28,8 +30,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctxeng.chunking import chunk
+    from ctxeng.context.compact import Compacted, acompact, compact
+    from ctxeng.context.compress import Compression, SentenceCompressor
+    from ctxeng.context.page import context_page
+    from ctxeng.context.plan import Candidate, ContextPlan, Section
+    from ctxeng.context.summarise import summarise
+    from ctxeng.context.trust import TrustPolicy
     from ctxeng.engine import Engine
+    from ctxeng.engine.chat import Conversation
     from ctxeng.engine.model import open_model
+    from ctxeng.engine.session import Turn
     from ctxeng.errors import (
         BackendError,
         BudgetError,
@@ -43,7 +53,9 @@ if TYPE_CHECKING:
         WorkspaceError,
     )
     from ctxeng.loading import load
+    from ctxeng.replay import Difference
     from ctxeng.settings import Settings, load_settings
+    from ctxeng.trace.record import Trace, TraceSummary
     from ctxeng.types import (
         Answer,
         Chunk,
@@ -67,10 +79,23 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    **dict.fromkeys(("Compacted", "acompact", "compact"), "ctxeng.context.compact"),
     "chunk": "ctxeng.chunking",
+    "Compression": "ctxeng.context.compress",
+    "SentenceCompressor": "ctxeng.context.compress",
+    "context_page": "ctxeng.context.page",
+    "Candidate": "ctxeng.context.plan",
+    "ContextPlan": "ctxeng.context.plan",
+    "Section": "ctxeng.context.plan",
+    "summarise": "ctxeng.context.summarise",
+    "TrustPolicy": "ctxeng.context.trust",
     "Engine": "ctxeng.engine",
+    "Conversation": "ctxeng.engine.chat",
     "open_model": "ctxeng.engine.model",
+    "Turn": "ctxeng.engine.session",
     "load": "ctxeng.loading",
+    "Difference": "ctxeng.replay",
+    **dict.fromkeys(("Trace", "TraceSummary"), "ctxeng.trace.record"),
     "Settings": "ctxeng.settings",
     "load_settings": "ctxeng.settings",
     **dict.fromkeys(
@@ -132,12 +157,18 @@ __all__ = [
     "Answer",
     "BackendError",
     "BudgetError",
+    "Candidate",
     "Chunk",
     "Citation",
     "Claim",
+    "Compacted",
+    "Compression",
     "ConfigError",
     "Context",
+    "ContextPlan",
+    "Conversation",
     "CtxengError",
+    "Difference",
     "Document",
     "Engine",
     "EvaluationError",
@@ -150,7 +181,9 @@ __all__ = [
     "Query",
     "Reply",
     "Scope",
+    "Section",
     "Segment",
+    "SentenceCompressor",
     "Settings",
     "SkippedError",
     "Source",
@@ -158,10 +191,18 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolError",
+    "Trace",
+    "TraceSummary",
+    "TrustPolicy",
+    "Turn",
     "WorkspaceBusyError",
     "WorkspaceError",
+    "acompact",
     "chunk",
+    "compact",
+    "context_page",
     "load",
     "load_settings",
     "open_model",
+    "summarise",
 ]

@@ -174,6 +174,37 @@ class Counts:
     chunks: int
 
 
+@dataclass(frozen=True, slots=True)
+class TraceRecord:
+    """One run as the store keeps it; what the texts mean, ``ctxeng.trace`` knows."""
+
+    id: str
+    """Hash of its content."""
+    verb: str
+    time: str
+    """UTC, ISO 8601: of its last run."""
+    summary: str
+    """What a list of runs shows of it, as JSON."""
+    payload: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Those that the payload names, by sha256 in hex; each is kept once, whoever names it."""
+    runs: int = 1
+    """How many have had this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is let go of when a trace is written, within its scope. None: no limit."""
+
+    runs: int | None = None
+    """The newest so many stay."""
+    since: str | None = None
+    """UTC, ISO 8601: what is older goes."""
+
+
+KEEP_ALL = Retention()
+
+
 class Store(Protocol):
     """The system of record. Every read and write of content names its scope.
 
@@ -263,8 +294,75 @@ class Store(Protocol):
         """Ids of the chunks whose document has, for every key, one of the values."""
         ...
 
-    def put_trace(self, trace_id: str, payload: str) -> None: ...
-    def trace(self, trace_id: str) -> str | None: ...
+    def source_hashes(self, scope: Scope, document_ids: Sequence[str]) -> dict[str, str]:
+        """The hash of the source of each of these documents; unknown ids are absent."""
+        ...
+
+    def changed_documents(self, scope: Scope, after: int, upto: int) -> dict[str, bool]:
+        """Ids of the documents that changed with the numbers (after, upto], and whether each is
+        still there.
+        """
+        ...
+
+    def put_trace(self, scope: Scope, record: TraceRecord, keep: Retention = KEEP_ALL) -> None:
+        """Keep a run. One whose id is there already is counted, and gets the new time.
+
+        Raises:
+            WorkspaceBusyError: another process is writing; it is not waited for.
+        """
+        ...
+
+    def trace(self, scope: Scope, trace_id: str) -> TraceRecord | None: ...
+    def traces(
+        self, scope: Scope, *, limit: int | None = None, prefix: str = ""
+    ) -> list[TraceRecord]:
+        """Those whose id begins so, newest first, without payload and texts."""
+        ...
+
+    def remove_traces(self, scope: Scope, trace_ids: Sequence[str]) -> int:
+        """Remove traces, and texts that no trace names any longer; returns how many traces went."""
+        ...
+
+    def turns(self, scope: Scope, session: str, *, after: int = 0) -> list[Message]:
+        """The turns of a session in order, but for the first ``after``; [] where there is none."""
+        ...
+
+    def add_turns(self, scope: Scope, session: str, messages: Sequence[Message]) -> int:
+        """Append turns in one transaction; returns how many the session has then."""
+        ...
+
+    def session_state(self, scope: Scope, session: str) -> str | None: ...
+    def put_session_state(self, scope: Scope, session: str, state: str) -> None: ...
+    def change_session_state(
+        self,
+        scope: Scope,
+        session: str,
+        change: Callable[[str | None], str],
+        *,
+        archived: Mapping[str, str] = ...,
+        forget_turns: bool = False,
+    ) -> str:
+        """Put what ``change`` makes of the state that there is, which nobody else can change
+        meanwhile, and return it; an empty one is none. If ``change`` raises, nothing is written.
+
+        Args:
+            archived: by id, records to keep beside the turns, in the same transaction.
+            forget_turns: the session's turns and earlier records go, in the same transaction.
+        """
+        ...
+
+    def archived(self, scope: Scope, session: str, name: str) -> str | None:
+        """The record that was put under an id."""
+        ...
+
+    def sessions(self, scope: Scope) -> list[str]:
+        """Ids of the sessions that have turns or a state, in order."""
+        ...
+
+    def remove_session(self, scope: Scope, session: str) -> bool:
+        """Forget its turns and its state; whether there were any."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -324,6 +422,22 @@ class Reranker(Protocol):
     def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]: ...
 
 
+class Compressor(Protocol):
+    """Makes segments shorter, for a query.
+
+    Laws: the kept texts have at most ``tokens`` tokens, added up and joined; a text that is kept
+    stands in the text of its segment, where its source's span says, or is marked as transformed
+    (``summarised``, ``resolved``) with who made it; order, source, trust, section and number are
+    those of the segment; a whole segment comes back as it was. Nothing is cut inside a sentence, a
+    table row, or a definition of code that fits. Same input, same output; ``[]`` → ``[]``; 0
+    tokens → no text. A segment that carries calls or files is never lost, at most its text.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def compress(self, query: str, segments: Sequence[Segment], tokens: int) -> list[Segment]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """One piece of a streamed reply. The last one carries ``usage`` and ``stop``."""
@@ -377,8 +491,10 @@ class Verifier(Protocol):
 
 
 __all__ = [
+    "KEEP_ALL",
     "Change",
     "Chunker",
+    "Compressor",
     "Contextualizer",
     "Counts",
     "Delta",
@@ -392,6 +508,7 @@ __all__ = [
     "OnProgress",
     "Progress",
     "Reranker",
+    "Retention",
     "Retriever",
     "Scope",
     "SourceRecord",
@@ -399,6 +516,7 @@ __all__ = [
     "Store",
     "TextKind",
     "TokenCounter",
+    "TraceRecord",
     "Vectors",
     "Verifier",
 ]

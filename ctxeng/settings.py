@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from ctxeng.errors import ConfigError
 
@@ -87,6 +87,11 @@ class RetrievalSettings(Room):
 class ContextSettings(Room):
     budget: int = Field(default=2_000, gt=0)
     """Tokens of a built prompt."""
+    window: int = Field(default=4_096, gt=0)
+    """Tokens that the prompt of a conversation's turn and its reply may take together; no more than
+    the model reads, where that is known."""
+    plans: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """Tables ``[context.plans.NAME]``: what prompts are made of, for ``ContextPlan.from_table``."""
 
 
 class TimeoutSettings(Room):
@@ -182,6 +187,16 @@ class GenerationSettings(Room):
     """Table ``[generation.steps]``."""
 
 
+class TraceSettings(Room):
+    """Which runs are kept in the workspace, to be looked at, replayed and compared."""
+
+    enabled: bool = True
+    keep_runs: int = Field(default=1_000, gt=0)
+    """Of each scope, the newest; older ones go when a run is written."""
+    keep_days: float | None = Field(default=None, gt=0)
+    """None: no limit but ``keep_runs``."""
+
+
 class Settings(Room):
     """All settings: one field per room."""
 
@@ -192,6 +207,7 @@ class Settings(Room):
     retrieval: RetrievalSettings = RetrievalSettings()
     context: ContextSettings = ContextSettings()
     generation: GenerationSettings = GenerationSettings()
+    trace: TraceSettings = TraceSettings()
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     """Tables ``[models.NAME]``."""
 
@@ -213,7 +229,7 @@ def load_settings(
     variables: dict[tuple[str, ...], str] = {}
     if file is not None:
         try:
-            values = tomllib.loads(file.read_text("utf-8"))
+            values = _from_file(tomllib.loads(file.read_text("utf-8")), file.parent)
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{file}: cannot be read as settings: {error}") from error
     for name, value in (os.environ if environment is None else environment).items():
@@ -232,6 +248,16 @@ def load_settings(
             f"{first['msg']}. "
             "docs/reference.md lists all settings."
         ) from error
+
+
+def _from_file(values: dict[str, object], folder: Path) -> dict[str, object]:
+    """What a file says, with the folders of models that it names by a relative path beside it."""
+    tables = values.get("models")
+    for table in tables.values() if isinstance(tables, dict) else ():
+        for key in ("model", "adapter") if isinstance(table, dict) else ():
+            if str(table.get(key, "")).startswith(("./", "../")):
+                table[key] = str((folder / str(table[key])).resolve())
+    return values
 
 
 def _with(values: dict[str, object], steps: Sequence[str], value: str) -> dict[str, object]:

@@ -751,7 +751,7 @@ class Answer(Value):
     text: str
     """With ``[1]`` markers."""
     found: bool
-    """False: the sources do not answer, and the text says so."""
+    """False: the sources do not answer, and the text says so, or no sentence of it is supported."""
     claims: Annotated[tuple[Claim, ...], BeforeValidator(_as_tuple)] = ()
     citations: Annotated[tuple[Citation, ...], BeforeValidator(_as_tuple)] = ()
     context: Context

@@ -124,3 +124,16 @@ def test_a_file_that_was_named_must_be_there(tmp_path):
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         Settings().context.budget = 5
+
+
+def test_a_models_folder_is_looked_for_beside_the_file_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "ctxeng.toml").write_text(
+        '[models.ours]\nbackend = "transformers"\nmodel = "./weights"\nadapter = "../lora"\n'
+        '[models.hub]\nbackend = "transformers"\nmodel = "owner/name"\n'
+    )
+    monkeypatch.chdir(tmp_path / "deeper")
+    models = load_settings(environment={}).models
+    assert models["ours"].model == str(tmp_path / "weights")
+    assert models["ours"].adapter == str(tmp_path.parent / "lora")
+    assert models["hub"].model == "owner/name"

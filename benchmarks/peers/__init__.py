@@ -51,6 +51,12 @@ INDEXERS: Mapping[str, Sequence[str]] = {
     ),
 }
 """Peers that follow a folder of files, run after run."""
+COMPACTORS: Mapping[str, Sequence[str]] = {
+    "langchain_compaction": ("langchain",),
+    "llamaindex_compaction": ("llama-index-core",),
+    "haystack_compaction": ("haystack-ai",),
+}
+"""Peers that make a long chat fit."""
 
 
 def folder() -> Path:
@@ -92,7 +98,7 @@ def versions(peer: str) -> str:
 
 
 def _packages(peer: str) -> Sequence[str]:
-    return {**PACKAGES, **LOADERS, **INDEXERS}[peer]
+    return {**PACKAGES, **LOADERS, **INDEXERS, **COMPACTORS}[peer]
 
 
 def loaded(peer: str, files_folder: Path, files: Sequence[str], *, runs: int) -> list[list[Any]]:
@@ -103,6 +109,16 @@ def loaded(peer: str, files_folder: Path, files: Sequence[str], *, runs: int) ->
         (work / "task.json").write_text(json.dumps(task), "utf-8")
         _run(peer, work)
         found: list[list[Any]] = json.loads((work / "loaded.json").read_text("utf-8"))
+    return found
+
+
+def compacted(peer: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    """What the peer's compactors leave of a history, by name of the system."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "task.json").write_text(json.dumps(task), "utf-8")
+        _run(peer, work)
+        found: dict[str, Any] = json.loads((work / "compacted.json").read_text("utf-8"))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,8 @@ class Definition:
 
     name: str
     span: Span
+    kind: str = ""
+    """What its grammar calls it: ``function_definition``, ``class_declaration`` …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def cut(text: str, span: Span, language: str, *, high: float) -> Code:
             strength = 0  # noqa: PLW2901
         start = max(start, span.start + end)
     shifted = [
-        Definition(d.name, Span(start=d.span.start + span.start, end=d.span.end + span.start))
+        replace(d, span=Span(start=d.span.start + span.start, end=d.span.end + span.start))
         for d in reader.definitions
     ]
     shifted.sort(key=lambda d: d.span.start)
@@ -143,7 +145,7 @@ class _Reader:
         name = _name(node)
         if name:
             span = Span(start=self._at(node.start_byte), end=self._at(node.end_byte))
-            self.definitions.append(Definition(name, span))
+            self.definitions.append(Definition(name, span, node.type))
 
 
 def _name(node: Node) -> str:

@@ -11,10 +11,12 @@ import typer
 
 from ctxeng.cli import output
 from ctxeng.cli.ask import ask
+from ctxeng.cli.chat import chat
 from ctxeng.cli.index import index, reindex, remove
 from ctxeng.cli.models import models
 from ctxeng.cli.search import context, search
 from ctxeng.cli.status import doctor, status
+from ctxeng.cli.trace import diff, replay, trace
 from ctxeng.errors import BackendError, CtxengError
 
 app = typer.Typer(
@@ -24,9 +26,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, search, context, ask, status, remove, reindex, doctor):
+for command in (index, search, context, ask, chat, status, remove, reindex, doctor, replay, diff):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(trace, name="trace")
 
 UsageError: type = typer.BadParameter.__bases__[0]
 """Of click, which newer versions of typer carry inside and older ones import."""

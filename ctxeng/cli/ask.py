@@ -105,14 +105,14 @@ def _stream(
     for event in engine.stream(query, budget=budget, filter=wanted, model=model):
         if isinstance(event, Answer):
             output.write("\n")
-            _print_sources(event)
-            _print_doubts(event)
+            print_sources(event)
+            print_doubts(event)
             return event
         output.write(output.printable(event.text))
     raise AssertionError("a stream ends with its answer")
 
 
-def _print_doubts(answer: Answer) -> None:
+def print_doubts(answer: Answer) -> None:
     """What the reader should know of an answer that a model wrote."""
     from ctxeng.generation import EXTRACTIVE
     from ctxeng.grounding import SUPPORTED
@@ -121,9 +121,9 @@ def _print_doubts(answer: Answer) -> None:
         return
     if answer.error:
         output.note(f"The model broke off: {answer.error}")
-    for claim in answer.claims:
-        if claim.support < SUPPORTED:
-            output.note(f"No support found: {output.one_line(claim.text, QUOTE)}")
+    doubted = [claim.text for claim in answer.claims if claim.support < SUPPORTED]
+    for said in dict.fromkeys(output.one_line(text, QUOTE) for text in doubted):
+        output.note(f"No support found: {said}")
     if answer.repaired:
         output.note("The second version: sentences of the first had no support.")
     for note in answer.notes:
@@ -131,7 +131,8 @@ def _print_doubts(answer: Answer) -> None:
     output.note_usage(answer.usage)
 
 
-def _print_sources(answer: Answer) -> None:
+def print_sources(answer: Answer) -> None:
+    """Each cited place with what stands there."""
     if answer.citations:
         output.say()
     for citation in answer.citations:

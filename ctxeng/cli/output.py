@@ -40,6 +40,9 @@ PLAIN_STAGES = frozenset({"files", "documents", "dense index"})
 """Their bars carry their own name; all others show the vectors of a model."""
 NARROW = 120
 """Columns below which tables show the last step of a path."""
+BAR = 60
+"""Columns of a bar."""
+BAR_STYLES = ("magenta", "yellow", "blue", "green", "cyan", "bright_black", "red")
 STATUS_SECONDS = 1.0
 """Least time between two looks at how far the vectors are."""
 
@@ -114,6 +117,25 @@ def note_usage(usage: Usage) -> None:
         f"{usage.prompt_tokens}{cached} + {usage.completion_tokens} tokens, "
         f"{usage.seconds:.1f} s{cost}"
     )
+
+
+def note_bar(parts: Sequence[tuple[str, int]], total: int, remark: str = "") -> None:
+    """How a total is divided, beside the result: drawn where a terminal shows it, and in numbers.
+    What the parts leave is free; the remark ends the line.
+    """
+    from rich.text import Text
+
+    free = max(0, total - sum(size for _, size in parts))
+    told = Text()
+    if sys.stderr.isatty():
+        for at, (_, size) in enumerate([*parts, ("free", free)]):
+            style = BAR_STYLES[at % len(BAR_STYLES)] if at < len(parts) else "dim"
+            told.append(round(BAR * size / max(total, 1)) * ("█" if style != "dim" else "░"), style)
+        told.append("\n")
+    for at, (name, size) in enumerate(parts):
+        told.append(f"{name} {size:,} · ", BAR_STYLES[at % len(BAR_STYLES)])
+    told.append(f"free {free:,} of {total:,} tokens{remark}", "dim")
+    console(stderr=True).print(told, soft_wrap=True)
 
 
 def write(text: str) -> None:

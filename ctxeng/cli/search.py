@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -25,7 +25,7 @@ from ctxeng.cli.options import (
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from ctxeng.types import Hit, TextFormat
+    from ctxeng.types import Context, Hit, TextFormat
 
 QueryText = Annotated[str, typer.Argument(metavar="QUERY", help="A question or some words.")]
 EXCERPT = 240
@@ -138,6 +138,17 @@ def context(
         bool,
         typer.Option("--manifest", help="Every kept and dropped piece with the reason, instead."),
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write one page that shows the prompt, where each piece is from, and what was "
+            "left out, for any browser.",
+            show_default=False,
+        ),
+    ] = None,
     filter: Filters = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
     config: Config = None,
@@ -152,10 +163,14 @@ def context(
       ctxeng context 'How long is parental leave?' --budget 800
 
       ctxeng context 'How long is parental leave?' --manifest
+
+      ctxeng context 'How long is parental leave?' --html prompt.html
     """
     with open_to_read(workspace, config) as engine:
         built = engine.context(query, budget=budget, filter=parse_filters(filter))
         note_what_is_missing(engine)
+    if html is not None:
+        write_page(built, html)
     if as_json:
         value = {**built.model_dump(mode="json"), "text": built.text}
         output.emit({**value, "manifest": list(built.manifest())} if manifest else value)
@@ -165,10 +180,28 @@ def context(
             [_manifest_row(row) for row in built.manifest()],
         )
         output.say(f"{built.tokens} of {built.budget} tokens, counted by {built.tokenizer}")
+    elif html is not None:
+        output.say(f"{html}: {built.tokens} of {built.budget} tokens")
     else:
         output.write(built.render())
         output.end_line()
     return output.OK
+
+
+def write_page(context: Context, file: Path) -> None:
+    """Raises:
+    ConfigError: the file cannot be written.
+    """
+    from ctxeng.context.page import context_page
+    from ctxeng.errors import ConfigError
+
+    try:
+        file.write_text(context_page(context), "utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"--html {file}: it cannot be written ({error.strerror}). Name a file in a folder that "
+            "is there and may be written to."
+        ) from error
 
 
 def _manifest_row(row: Mapping[str, JsonValue]) -> list[object]:

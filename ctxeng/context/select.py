@@ -18,7 +18,9 @@ from itertools import pairwise
 from typing import Protocol
 
 from ctxeng.context.units import fragments, units
+from ctxeng.grounding.details import figures
 from ctxeng.protocols import TokenCounter
+from ctxeng.text.negation import negations
 from ctxeng.text.overlap import Idf, question_weights, recall
 from ctxeng.text.terms import terms
 from ctxeng.types import Dropped, Hit, Source, Span
@@ -35,6 +37,10 @@ DUPLICATE_TERMS = 5
 """A unit of at least as many distinct terms is not said twice."""
 LEAST_ROOM = 12
 """Tokens; less room than this is left empty."""
+
+
+_Said = tuple[frozenset[str], frozenset[str]]
+"""Terms of a text, and its figures and negations."""
 
 
 class SourceText(Protocol):
@@ -70,6 +76,7 @@ class _Candidate:
     reason: str
     units: list[Span] = field(default_factory=list)
     words: list[frozenset[str]] = field(default_factory=list)
+    says: _Said = (frozenset(), frozenset())
     worth: list[float] = field(default_factory=list)
     chosen: set[int] = field(default_factory=set)
     refused: bool = False
@@ -111,8 +118,8 @@ class Selection:
         self._header = header
         self._wanted = question_weights(query, idf)
         self._candidates: dict[tuple[str, int], _Candidate] = {}
-        self._said: list[tuple[frozenset[str], str]] = []
-        self._said_units: set[frozenset[str]] = set()
+        self._said: list[tuple[_Said, str]] = []
+        self._said_units: set[_Said] = set()
         self._offered: set[str] = set()
         self._queue: list[tuple[float, int, int, _Candidate]] = []
 
@@ -159,6 +166,7 @@ class Selection:
         candidate.units = list(self._units_that_fit(hit))
         texts = [hit.text[unit.start : unit.end] for unit in candidate.units]
         candidate.words = [frozenset(terms(text)) for text in texts]
+        candidate.says = frozenset[str]().union(*candidate.words), _telling(hit.text)
         shares = [0.0, *(recall(self._wanted, words) for words in candidate.words), 0.0]
         for index in range(len(texts)):
             beside = max(shares[index], shares[index + 2])
@@ -184,22 +192,24 @@ class Selection:
         if candidate.refused:
             return
         hit, words = candidate.hit, candidate.words[index]
-        all_words = frozenset().union(*candidate.words)
+        unit = candidate.units[index]
+        own = words, _telling(hit.text[unit.start : unit.end])
+        whole = candidate.says
         if not candidate.chosen:
-            twin = next((place for said, place in self._said if _overlap(all_words, said)), "")
+            twin = next((place for said, place in self._said if _says_the_same(whole, said)), "")
             if twin:
                 candidate.refused, candidate.why_out = True, f"near-duplicate of {twin}"
                 return
-        if len(words) >= DUPLICATE_TERMS and words in self._said_units:
+        if len(words) >= DUPLICATE_TERMS and own in self._said_units:
             candidate.why_out = "says what other sources say"
             return
         cost = self._cost(candidate, index)
         if cost > self._room:
             return
         self._room -= cost
-        self._said_units.add(words)
+        self._said_units.add(own)
         if not candidate.chosen:
-            self._said.append((all_words, hit.location))
+            self._said.append((whole, hit.location))
             first, last = max(0, hit.position - 1), hit.position + 1
             for near in self._texts.neighbours(hit.document_id, first, last):
                 score = candidate.score * NEIGHBOUR_DISCOUNT
@@ -282,6 +292,13 @@ def source_of(hit: Hit, span: Span) -> Source:
     )
 
 
-def _overlap(words: frozenset[str], other: frozenset[str]) -> bool:
-    union = len(words | other)
-    return union > 0 and len(words & other) / union >= DUPLICATE_OVERLAP
+def _telling(text: str) -> frozenset[str]:
+    """Figures and negations: texts that differ in one of them never say the same."""
+    return figures(text) | negations(text)
+
+
+def _says_the_same(one: _Said, other: _Said) -> bool:
+    (words, telling), (others, of_the_other) = one, other
+    union = len(words | others)
+    alike = union > 0 and len(words & others) / union >= DUPLICATE_OVERLAP
+    return alike and telling == of_the_other

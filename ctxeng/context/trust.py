@@ -125,12 +125,15 @@ def _note(found: list[str]) -> str:
     return f"taken out: {told} characters{spelled}"
 
 
+_BY_ROLE: Mapping[Role, Trust] = {"system": "user"}
+
+
 class TrustPolicy(Value):
     """Which trust may reach which section of a prompt and which argument of a tool."""
 
     sections: dict[str, Trust] = Field(default_factory=dict)
     """By a section's name: the lowest trust that may reach it. Comes before ``roles``."""
-    roles: dict[Role, Trust] = Field(default_factory=lambda: dict[Role, Trust](system="user"))
+    roles: dict[Role, Trust] = Field(default_factory=lambda: dict(_BY_ROLE))
     """By role, for sections that have no line of their own; a role that is missing takes all."""
     arguments: dict[str, Trust] = Field(default_factory=dict)
     """By ``tool.argument`` or ``tool``: the lowest trust that may choose it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Protocol
 
@@ -12,13 +12,13 @@ import anyio
 from ctxeng.context import Assembler
 from ctxeng.engine.draft import Draft, ground
 from ctxeng.engine.wiring import Parts
-from ctxeng.errors import BackendError, ConfigError
+from ctxeng.errors import BackendError, ConfigError, CtxengError
 from ctxeng.generation import EXTRACTIVE, NOT_FOUND
 from ctxeng.generation.reply import closable
 from ctxeng.grounding import unheld
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.retrieval import HybridRetriever
-from ctxeng.trace import Facts, Recorder, recording, stage
+from ctxeng.trace import Facts, Recorder, keep, recording, stage
 from ctxeng.types import (
     Answer,
     Context,
@@ -42,7 +42,8 @@ async def find(
     )
     with stage("retrieve") as facts:
         hits = await retriever.retrieve(query, limit)
-        facts["hits"] = [hit.id for hit in hits]
+        facts["hits"] = len(hits)
+    keep(hits=hits)
     return hits
 
 
@@ -65,16 +66,39 @@ async def build_context(
             assembler.assemble, text, hits, budget or parts.settings.context.budget
         )
         facts["tokens"], facts["sources"] = built.tokens, len(built.sources)
+    keep(context=built)
     return built
 
 
+async def context(
+    parts: Parts, text: str, *, budget: int | None, filter: Filter | None, mode: SearchMode
+) -> Context:
+    """The prompt of a question, recorded as a run of its own."""
+    asked = Query(text=text, filter=as_strings(filter or {}))
+    recorder = Recorder("context", _inputs(asked, budget, mode))
+    async with _recorded(parts, recorder):
+        with recording(recorder):
+            return await build_context(parts, asked.text, budget=budget, filter=filter, mode=mode)
+
+
 async def answer(
-    parts: Parts, text: str, *, budget: int | None, filter: Filter | None, model: str | None
+    parts: Parts,
+    text: str,
+    *,
+    budget: int | None,
+    filter: Filter | None,
+    model: str | None,
+    session: str = "",
+    build: Build | None = None,
 ) -> AsyncIterator[Delta | Answer]:
     """Deltas of the answer's text while it is written, then the answer.
 
     With the setting ``generation.repair`` a model's text comes in one piece when it has been
     checked: what was handed on could not be taken back.
+
+    Args:
+        session: the conversation that it is a turn of.
+        build: builds the turn's prompt; None: it is that of a question on its own.
 
     Raises:
         BackendError: the model failed before it had said anything.
@@ -83,47 +107,68 @@ async def answer(
     quotes = generator.name == EXTRACTIVE
     judge = None if quotes else parts.judge()
     repairs = parts.settings.generation.repair and not quotes
-    inputs: Facts = {
-        "query": text,
-        "model": generator.name,
-        "settings": parts.settings.model_dump(mode="json"),
-    }
-    recorder = Recorder("ask", inputs)
-    build = partial(
+    asked = Query(text=text, filter=as_strings(filter or {}))
+    text = asked.text  # without what is no text
+    inputs = {**_inputs(asked, budget, "hybrid"), "model": generator.name}
+    if session:
+        inputs["session"] = session
+    recorder = Recorder("chat" if session else "ask", inputs)
+    build = build or partial(
         build_context, parts, text, filter=filter, mode="hybrid", counter=generator.counter
     )
-    with recording(recorder):
-        draft = Draft(await build(budget=budget))
-        with stage("answerable") as facts:
-            score = await anyio.to_thread.run_sync(answerability, parts, text, draft.context)
-            facts["score"] = score
-    if score < parts.answerability.threshold:
-        draft.text = await anyio.to_thread.run_sync(not_found, parts, text, filter)
-        yield Delta(text=draft.text)
-    else:
-        async with aclosing(_written(parts, generator, draft, build, recorder)) as deltas:
-            async for delta in deltas:
-                if not repairs:
-                    yield delta
+    async with _recorded(parts, recorder):
         with recording(recorder):
-            await ground(parts, generator, draft, judge)
-        if repairs:
+            draft = Draft(await build(budget=budget))
+            with stage("answerable") as facts:
+                score = await anyio.to_thread.run_sync(answerability, parts, text, draft.context)
+                facts["score"] = score
+        if score < parts.answerability.threshold:
+            draft.text = await anyio.to_thread.run_sync(not_found, parts, text, filter)
             yield Delta(text=draft.text)
-            yield Delta(usage=draft.usage, stop=draft.stop, error=draft.error)
-    answer = draft.answer(generator.name)
-    trace_id, trace = recorder.record()
-    parts.record(trace_id, trace)
-    yield Answer(**{**dict(answer), "trace_id": trace_id})
+        else:
+            async with aclosing(_written(parts, generator, draft, build, recorder)) as deltas:
+                async for delta in deltas:
+                    if not repairs:
+                        yield delta
+            with recording(recorder):
+                await ground(parts, generator, draft, judge)
+            if repairs:
+                yield Delta(text=draft.text)
+                yield Delta(usage=draft.usage, stop=draft.stop, error=draft.error)
+        recorder.answer = draft.answer(generator.name)
+    yield Answer(**{**dict(recorder.answer), "trace_id": recorder.trace_id})
 
 
-class _Build(Protocol):
+def _inputs(asked: Query, budget: int | None, mode: SearchMode) -> Facts:
+    wanted: Facts = {key: [*values] for key, values in asked.filter.items()}
+    return {"query": asked.text, "budget": budget, "filter": wanted, "mode": mode}
+
+
+@asynccontextmanager
+async def _recorded(parts: Parts, recorder: Recorder) -> AsyncIterator[None]:
+    """Keeps the run inside, also one that fails with an error of ours."""
+    try:
+        yield
+    except CtxengError as error:
+        recorder.error = f"{type(error).__name__}: {error}"
+        await anyio.to_thread.run_sync(parts.record, recorder)
+        recorder.spans.finish(error)
+        raise
+    except BaseException as error:
+        recorder.spans.finish(error)  # given up by the caller
+        raise
+    recorder.trace_id = await anyio.to_thread.run_sync(parts.record, recorder)
+    recorder.spans.finish(trace_id=recorder.trace_id)
+
+
+class Build(Protocol):
     """Builds the context of a question once more."""
 
     async def __call__(self, *, budget: int | None) -> Context: ...
 
 
 async def _written(
-    parts: Parts, generator: Generator, draft: Draft, build: _Build, recorder: Recorder
+    parts: Parts, generator: Generator, draft: Draft, build: Build, recorder: Recorder
 ) -> AsyncGenerator[Delta]:
     """The generator's deltas, which the draft takes in."""
     for smaller in (False, True):
@@ -148,14 +193,16 @@ async def _generated(
 ) -> AsyncGenerator[Delta]:
     """The generator's stream, each step of it under the recorder."""
     stream = generator.stream(built.messages, parts.options())
-    async with aclosing(closable(stream)) as deltas:
-        while True:
-            with recording(recorder):  # a generator must not yield inside
-                try:
-                    delta = await anext(deltas)
-                except StopAsyncIteration:
-                    return
-            yield delta
+    with recorder.generating(generator, built.tokens, parts.options()) as reply:
+        async with aclosing(closable(stream)) as deltas:
+            while True:
+                with recording(recorder):  # a generator must not yield inside
+                    try:
+                        delta = await anext(deltas)
+                    except StopAsyncIteration:
+                        return
+                reply.take(delta)
+                yield delta
 
 
 def answerability(parts: Parts, text: str, context: Context) -> float:

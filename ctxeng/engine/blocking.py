@@ -10,8 +10,10 @@ import atexit
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import cache, partial, wraps
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
+import anyio
+from anyio import CancelScope
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 P = ParamSpec("P")
@@ -57,21 +59,48 @@ def plain_stream(function: Callable[P, AsyncIterator[T]]) -> Callable[P, Iterato
     def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         _refuse_own_loop(function.__name__)
         portal = background_loop()
-        stream = function(*args, **kwargs)
+        steps = _Steps(function(*args, **kwargs))
         try:
             while True:
                 try:
-                    item = portal.call(stream.__anext__)
+                    item = portal.call(steps.next)
                 except StopAsyncIteration:
                     return
                 yield item
         finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                portal.call(close)
+            portal.call(steps.close)
 
     call.__name__ = function.__name__.removeprefix("a")
     return call
+
+
+class _Steps(Generic[T]):
+    """A stream on the loop, taken step by step from a thread that Ctrl-C may call away from its
+    waiting: then the step is given up, so that the stream can be closed.
+    """
+
+    def __init__(self, stream: AsyncIterator[T]) -> None:
+        self._stream = stream
+        self._running: CancelScope | None = None
+        self._ended: anyio.Event | None = None
+
+    async def next(self) -> T:
+        self._ended = anyio.Event()
+        try:
+            with CancelScope() as self._running:
+                return await anext(self._stream)
+            raise StopAsyncIteration  # given up: nobody waits for it
+        finally:
+            self._running = None
+            self._ended.set()
+
+    async def close(self) -> None:
+        if self._running is not None and self._ended is not None:
+            self._running.cancel()
+            await self._ended.wait()
+        close = getattr(self._stream, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _refuse_own_loop(name: str) -> None:

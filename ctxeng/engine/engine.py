@@ -12,9 +12,10 @@ from typing import Self, TypeVar
 import anyio
 
 from ctxeng.engine import wiring
-from ctxeng.engine.ask import answer, build_context, find
+from ctxeng.engine.ask import answer, context, find
 from ctxeng.engine.background import Background
 from ctxeng.engine.blocking import plain, plain_stream
+from ctxeng.engine.chat import Conversation
 from ctxeng.engine.doctor import examine, status_of
 from ctxeng.engine.index import (
     embed_missing,
@@ -35,9 +36,11 @@ from ctxeng.protocols import (
     Stopped,
     TokenCounter,
 )
+from ctxeng.replay import Difference, diff, replay
 from ctxeng.retrieval import DenseSearch
 from ctxeng.settings import Settings, load_settings
 from ctxeng.store import writer_lock
+from ctxeng.trace.record import Trace, TraceSummary
 from ctxeng.types import (
     Answer,
     Check,
@@ -188,7 +191,7 @@ class Engine:
         Raises:
             BudgetError: the budget cannot hold even the question.
         """
-        return await build_context(self._parts, query, budget=budget, filter=filter, mode=mode)
+        return await context(self._parts, query, budget=budget, filter=filter, mode=mode)
 
     async def aask(
         self,
@@ -224,6 +227,25 @@ class Engine:
         """Deltas of the answer's text while it is written; last, the answer itself."""
         return answer(self._parts, query, budget=budget, filter=filter, model=model)
 
+    def chat(
+        self, session_id: str = "default", *, model: str | None = None, window: int | None = None
+    ) -> Conversation:
+        """Go on with a conversation, or begin it; it is kept in the workspace under its id.
+
+        Args:
+            model: who answers, as for ``ask``.
+            window: tokens that a turn's prompt and its reply may take together; None: the setting
+                ``context.window``.
+
+        Raises:
+            ConfigError: the id is empty, too long or not printable, or no model has this name.
+        """
+        return Conversation(self._parts, session_id, model=model, window=window)
+
+    async def asessions(self) -> list[str]:
+        """Ids of the conversations that are kept for this engine's scope, in order."""
+        return await anyio.to_thread.run_sync(self._parts.store.sessions, self._parts.scope)
+
     async def aremove(self, *targets: str | Path) -> int:
         """Remove files, folders (by path) or documents (by id); returns how many documents went."""
         removed = await anyio.to_thread.run_sync(
@@ -244,6 +266,38 @@ class Engine:
         )
         await self._follow_up(self._improve, on_progress, wait=wait)
         return report
+
+    async def atraces(self, *, limit: int | None = None) -> list[TraceSummary]:
+        """The recorded runs (``context`` and ``ask``) of this scope, newest first."""
+        return await anyio.to_thread.run_sync(self._parts.runs.list, limit)
+
+    async def atrace(self, trace_id: str) -> Trace:
+        """The record of one run.
+
+        Args:
+            trace_id: its id or the beginning of it, or ``last``.
+
+        Raises:
+            ConfigError: there is no such run, or several.
+            WorkspaceError: its record is damaged, or of a newer ctxeng.
+        """
+        return await anyio.to_thread.run_sync(self._parts.runs.get, trace_id)
+
+    async def areplay(self, trace_id: str) -> Context:
+        """The prompt of a recorded run, rebuilt byte for byte from its record; see ``replay``."""
+        return replay(await self.atrace(trace_id))
+
+    async def adiff(self, before: str, after: str) -> list[Difference]:
+        """Why the prompts of two recorded runs differ; see ``diff``."""
+        first, second = await self.atrace(before), await self.atrace(after)
+        changed = await anyio.to_thread.run_sync(self._parts.changed_between, first, second)
+        return diff(first, second, changed=changed)
+
+    async def aremove_traces(self, *trace_ids: str) -> int:
+        """Forget these runs, or all where none is named, and texts that only they held; returns how
+        many went.
+        """
+        return await anyio.to_thread.run_sync(self._parts.runs.remove, trace_ids)
 
     async def astatus(self) -> Status:
         """What is in the workspace, and how far its vectors are."""
@@ -266,8 +320,14 @@ class Engine:
     context = plain(acontext)
     ask = plain(aask)
     stream = plain_stream(astream)
+    sessions = plain(asessions)
     remove = plain(aremove)
     reindex = plain(areindex)
+    traces = plain(atraces)
+    trace = plain(atrace)
+    replay = plain(areplay)
+    diff = plain(adiff)
+    remove_traces = plain(aremove_traces)
     status = plain(astatus)
     doctor = plain(adoctor)
     wait_vectors = plain(await_vectors)

@@ -22,8 +22,10 @@ from ctxeng.types import Chunk, Document, Failure, IndexReport, Scope, sha256
 
 BATCH_SOURCES = 200
 BATCH_CHARACTERS = 2_000_000
-CATCH_UP_SECONDS = 2.0
-"""Until the terms of what a long run has stored can be found, here and in other processes."""
+CATCH_UP_SECONDS = 10.0
+"""Until the terms of what a long run has stored can be found, here and in other processes; later
+where the index has more chunks already than came since: each catch-up costs every search a little.
+"""
 EMBEDDING_WINDOW = 4_096
 """Texts sorted by length together; memory stays bounded, batches stay even."""
 
@@ -49,6 +51,8 @@ class _Run:
     batch: list[Entry] = field(default_factory=list)
     batch_characters: int = 0
     caught_up: float = field(default_factory=time.monotonic)
+    chunks_found: int = 0
+    """Of the chunks of this run, those that the lexical index has."""
 
     def __post_init__(self) -> None:
         for record in self.known.values():
@@ -75,10 +79,12 @@ class _Run:
             self.parts.store.put(self.parts.scope, self.batch)
             facts["sources"] = len(self.batch)
         self.batch, self.batch_characters = [], 0
-        if time.monotonic() - self.caught_up > CATCH_UP_SECONDS:
+        waiting = self.counts["chunks"] - self.chunks_found
+        due = time.monotonic() - self.caught_up > CATCH_UP_SECONDS
+        if due and waiting >= self.parts.lexical.rows:
             with stage("index.lexical"):
                 self.parts.catch_up()
-            self.caught_up = time.monotonic()
+            self.caught_up, self.chunks_found = time.monotonic(), self.counts["chunks"]
 
 
 def index_paths(

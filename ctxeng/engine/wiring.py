@@ -13,6 +13,7 @@ from typing import Literal
 from ctxeng.chunking import DeterministicContextualizer, ModelContextualizer, StructuredChunker
 from ctxeng.embedding import StaticEmbedder, open_embedders
 from ctxeng.engine.blocking import background_loop
+from ctxeng.engine.runs import Runs
 from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
 from ctxeng.generation.limits import ProcessLedger
 from ctxeng.generation.named import check_name, open_generator
@@ -34,6 +35,8 @@ from ctxeng.settings import IndexingSettings, Settings
 from ctxeng.store import SqliteStore, open_store, writer_lock
 from ctxeng.text.terms import ANALYZER
 from ctxeng.text.tokens import PackagedTokenCounter
+from ctxeng.trace import Recorder
+from ctxeng.trace.record import Surroundings, Trace
 from ctxeng.types import GenerationOptions, Scope, sha256
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Parts:
     answerability: Answerability
     verifier: Verifier
     read_only: bool
+    runs: Runs
     completeness: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
     """By model: the state of its vectors, and the share of the chunks that had one in it."""
     generators: dict[str, Generator] = field(default_factory=dict)
@@ -145,13 +149,29 @@ class Parts:
     def idf(self, term: str) -> float:
         return self.lexical.idf(term)
 
-    def record(self, trace_id: str, trace: str) -> None:
-        if self.read_only:
-            return
-        try:
-            self.store.put_trace(trace_id, trace)
-        except WorkspaceError as error:  # the answer is there all the same
-            logger.warning("the trace of this answer was not kept: %s", error)
+    def record(self, recorder: Recorder) -> str:
+        """Keep a run; its id, or empty where runs are not kept."""
+        return self.runs.keep(recorder, self._around) if self.runs.kept else ""
+
+    def _around(self, recorder: Recorder) -> Surroundings:
+        """In what surroundings a run took place."""
+        dense = self.dense()
+        ids = list(dict.fromkeys(hit.document_id for hit in recorder.hits))
+        return Surroundings(
+            settings=self.settings,
+            versions={
+                **self.fingerprints(),
+                "embedder": dense.embedder.name if dense else "",
+                "tokenizer": recorder.context.tokenizer if recorder.context else "",
+            },
+            change=self.store.last_change(),
+            hashes=self.store.source_hashes(self.scope, ids),
+        )
+
+    def changed_between(self, first: Trace, second: Trace) -> dict[str, bool]:
+        """Documents that changed between two runs, and whether each is still there."""
+        after, upto = sorted((first.change, second.change))
+        return self.store.changed_documents(self.scope, after, upto)
 
     def fingerprints(self) -> dict[str, str]:
         """What a workspace remembers of how it was made."""
@@ -161,6 +181,7 @@ class Parts:
         }
 
     def close(self) -> None:
+        self.runs.write(wait=True)
         self.lexical.close()
         for tier in self.tiers:
             tier.index.close()
@@ -212,6 +233,7 @@ def open_parts(
         answerability=Answerability(lexical.idf),
         verifier=SupportVerifier(TermSupport(lexical.idf), lexical.idf),
         read_only=read_only,
+        runs=Runs(store, scope, settings, kept=not read_only),
     )
     if contextualizer is None and settings.generation.steps.contextualise:
         parts.contextualizer = _situating(parts)

@@ -51,8 +51,9 @@ def from_hub(model: str) -> Path:
             "is."
         ) from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
+        why = str(error).partition("\n")[0].rstrip(". ")
         raise BackendError(
-            f"{model}: cannot be downloaded from the hub: {error}. A folder needs no network.",
+            f"{model}: cannot be downloaded from the hub: {why}. A folder needs no network.",
             kind="unavailable",
             retryable=True,
         ) from error

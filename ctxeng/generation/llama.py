@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cached_property
+from math import ceil
 
 from anyio.to_thread import run_sync
 
@@ -138,3 +139,14 @@ class LlamaCounter:
     def count(self, text: str) -> int:
         text = text.encode("utf-8", "replace").decode("utf-8")
         return self._generator.server.count(text) if text else 0
+
+    @cached_property
+    def chat_overhead(self) -> int:
+        """Tokens that the chat template puts around a prompt of one message."""
+        return self._generator.server.count_empty("user")
+
+    @cached_property
+    def message_overhead(self) -> int:
+        """Tokens that it puts around each further message, with a margin of two."""
+        more = self._generator.server.count_empty("user", "assistant", "user")
+        return max(0, ceil((more - self.chat_overhead) / 2)) + 2

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary, finalize
 
 from ctxeng.errors import BackendError, ConfigError
@@ -115,6 +115,12 @@ class LlamaServer:
     def count(self, text: str) -> int:
         """Tokens of the text; what looks like a control token is text."""
         return len(self._tokens(text, control=False))
+
+    def count_empty(self, *roles: Literal["user", "assistant"]) -> int:
+        """Tokens of a chat of such messages without a word, as the model's template has it."""
+        chat = [{"role": role, "content": ""} for role in roles]
+        asked = self._ask("POST", "/v1/chat/completions/input_tokens", json={"messages": chat})
+        return int(asked["input_tokens"])
 
     def is_control(self, piece: str) -> bool:
         """Whether the model would read this piece of a message as a control token."""

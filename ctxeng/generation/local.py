@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import cached_property
@@ -147,6 +148,16 @@ class TokenizerCounter:
 
         prompt = ChatPrompt(self.name, self._tokenizer)
         return len(prompt.ids([Message(role="user", content="")], DEFAULT_OPTIONS))
+
+    @cached_property
+    def message_overhead(self) -> int:
+        """Tokens that it puts around each further message, with a margin of two."""
+        from ctxeng.generation.chat_prompt import ChatPrompt
+
+        prompt = ChatPrompt(self.name, self._tokenizer)
+        asked, answered = Message(role="user"), Message(role="assistant")
+        more = prompt.ids([asked, answered, asked], DEFAULT_OPTIONS)
+        return max(0, math.ceil((len(more) - self.chat_overhead) / 2)) + 2
 
     @cached_property
     def _tokenizer(self) -> PreTrainedTokenizerBase:

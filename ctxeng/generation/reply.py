@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import TypeVar
 
 from pydantic import JsonValue
 
 from ctxeng.errors import BackendError
 from ctxeng.protocols import Delta
 from ctxeng.types import GenerationOptions, Reply, ToolCall, Usage
+
+T = TypeVar("T")
 
 
 async def collect(stream: AsyncIterator[Delta], options: GenerationOptions, *, model: str) -> Reply:
@@ -39,11 +42,11 @@ async def collect(stream: AsyncIterator[Delta], options: GenerationOptions, *, m
     )
 
 
-async def closable(stream: AsyncIterator[Delta]) -> AsyncGenerator[Delta]:
-    """The same deltas, from an iterator that has ``aclose``, which stops the work."""
+async def closable(stream: AsyncIterator[T]) -> AsyncGenerator[T]:
+    """The same items, from an iterator that has ``aclose``, which stops the work."""
     try:
-        async for delta in stream:
-            yield delta
+        async for item in stream:
+            yield item
     finally:
         close = getattr(stream, "aclose", None)
         if close is not None:

@@ -25,7 +25,10 @@ def cite(
     its terms; ``support`` is the share of the claim's rarity-weighted terms that they hold. A
     marker that names no segment is kept in ``numbers`` and gives no source.
     """
-    numbered = {s.number: s for s in segments if s.number is not None and s.source is not None}
+    numbered: dict[int, list[Segment]] = {}
+    for segment in segments:  # a compressed source is several segments of one number
+        if segment.number is not None and segment.source is not None:
+            numbered.setdefault(segment.number, []).append(segment)
     claims = tuple(_claim(text, span, numbered, idf) for span in _claims(text))
     places: dict[int, list[Source]] = {}
     for claim in claims:
@@ -37,7 +40,7 @@ def cite(
     return claims, citations
 
 
-def _known(numbers: Sequence[int], numbered: Mapping[int, Segment]) -> list[int]:
+def _known(numbers: Sequence[int], numbered: Mapping[int, Sequence[Segment]]) -> list[int]:
     return [number for number in numbers if number in numbered]
 
 
@@ -57,7 +60,7 @@ def _claims(text: str) -> Iterator[Span]:
         start = end
 
 
-def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> Claim:
+def _claim(text: str, span: Span, numbered: Mapping[int, Sequence[Segment]], idf: Idf) -> Claim:
     raw = text[span.start : span.end]
     prose = _CODE.sub(lambda code: "`" * len(code[0]), raw)  # x[1] in code is no marker
     markers = list(_MARKER.finditer(prose))
@@ -69,8 +72,8 @@ def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> 
     sources: list[Source] = []
     present: set[str] = set()
     for number in _known(numbers, numbered):
-        place, words = _best_place(wanted, numbered[number])
-        sources.append(_within(numbered[number], place))
+        segment, place, words = _best_place(wanted, numbered[number])
+        sources.append(_within(segment, place))
         present |= words
     return Claim(
         text=raw,
@@ -81,17 +84,21 @@ def _claim(text: str, span: Span, numbered: Mapping[int, Segment], idf: Idf) -> 
     )
 
 
-def _best_place(wanted: Mapping[str, float], segment: Segment) -> tuple[Span, set[str]]:
-    """The quotable unit of the segment that holds most of the claim, and its terms; of several
+def _best_place(
+    wanted: Mapping[str, float], segments: Sequence[Segment]
+) -> tuple[Segment, Span, set[str]]:
+    """The quotable unit of the segments that holds most of the claim, and its terms; of several
     that do, the one that says least else.
     """
-    best, best_words, best_rank = Span(start=0, end=len(segment.text)), set[str](), (0.0, 0)
-    for quote in segment_quotes(segment):
-        words = set(terms(quote.shown))
-        rank = (recall(wanted, words), -len(words))
-        if rank[0] > 0 and rank > best_rank:
-            best, best_words, best_rank = quote.span, words, rank
-    return best, best_words
+    best = segments[0], Span(start=0, end=len(segments[0].text)), set[str]()
+    best_rank = (0.0, 0)
+    for segment in segments:
+        for quote in segment_quotes(segment):
+            words = set(terms(quote.shown))
+            rank = (recall(wanted, words), -len(words))
+            if rank[0] > 0 and rank > best_rank:
+                best, best_rank = (segment, quote.span, words), rank
+    return best
 
 
 def _within(segment: Segment, span: Span) -> Source:
@@ -105,13 +112,19 @@ def _within(segment: Segment, span: Span) -> Source:
     )
 
 
-def _citation(number: int, segment: Segment, sources: Sequence[Source]) -> Citation:
-    assert segment.source is not None
+def _citation(number: int, segments: Sequence[Segment], sources: Sequence[Source]) -> Citation:
+    """From the first to the last of its places, with … where the source was cut between them."""
     first = min(sources, key=lambda source: source.span.start)
     span = Span(start=first.span.start, end=max(source.span.end for source in sources))
-    offset = segment.source.span.start
+    quoted = [_inside(segment, span) for segment in segments]
     return Citation(
         number=number,
         source=first.model_copy(update={"span": span}),
-        quote=segment.text[span.start - offset : span.end - offset],
+        quote=" … ".join(one.strip() for one in quoted if one) if len(quoted) > 1 else quoted[0],
     )
+
+
+def _inside(segment: Segment, span: Span) -> str:
+    assert segment.source is not None
+    offset = segment.source.span.start
+    return segment.text[max(0, span.start - offset) : max(0, span.end - offset)]

@@ -154,22 +154,22 @@ def to_check(answer: str, segments: Sequence[Segment], idf: Idf) -> list[tuple[C
     of the one that holds most of its terms. A sentence whose markers name no segment, or whose
     terms none holds, names no source, and its text is empty.
     """
-    numbered = {s.number: s for s in segments if s.number is not None and s.source is not None}
-    words = {number: set(terms(_text(segment))) for number, segment in numbered.items()}
+    sources = [s for s in segments if s.number is not None and s.source is not None]
+    words = [set(terms(_text(segment))) for segment in sources]
     placed: list[tuple[Claim, str]] = []
     for claim in cite(answer, segments, idf)[0]:
         if claim.numbers:
-            cited = [numbered[number] for number in claim.numbers if number in numbered]
+            cited = [s for number in claim.numbers for s in sources if s.number == number]
             placed.append((claim, "\n\n".join(map(_text, cited))))
             continue
         wanted = term_weights(said(claim), idf)
-        held = {number: recall(wanted, words[number]) for number in numbered}
-        best = max(held, key=lambda number: held[number], default=None)
-        if best is None or not held[best]:
+        held = [recall(wanted, one) for one in words]
+        if not any(held):
             placed.append((claim, ""))
             continue
-        source = _best_place(wanted, numbered[best])
-        placed.append((Claim(**{**dict(claim), "sources": (source,)}), _text(numbered[best])))
+        best = sources[held.index(max(held))]
+        source = _best_place(wanted, best)
+        placed.append((Claim(**{**dict(claim), "sources": (source,)}), _text(best)))
     return placed
 
 

@@ -8,7 +8,7 @@ from ctxeng.indexing.lexical import TantivyIndex
 from ctxeng.indexing.table import checksum_of
 from ctxeng.store import SqliteStore
 
-WINDOW = 10_000
+WINDOW = 40_000
 """Changes in one commit."""
 
 

@@ -25,8 +25,8 @@ class _Found(NamedTuple):
     """A row of an answer."""
 
     score: float
-    document: str
-    """Id of the document that it belongs to."""
+    document: int
+    """Number of the document that it belongs to."""
 
 
 class TantivyIndex:
@@ -112,7 +112,8 @@ class TantivyIndex:
         defined = self._definition_scores(query, named, limit)
         missing = [chunk for chunk in defined if chunk not in own]
         if missing and asked:
-            own |= _scores(self._chunks, asked, len(missing), [_rows(self._chunks, query, missing)])
+            keys = [row_key(query.scope.key, chunk) for chunk in missing]
+            own |= _scores(self._chunks, asked, len(keys), [_any(self._chunks, "key", keys)])
         found = {**defined, **own}
         parents = self._parent_scores(query, {row.document for row in found.values()})
         totals = [
@@ -154,21 +155,24 @@ class TantivyIndex:
         wanted = [_required(Clause.boolean_query(clauses)), *_filters(table, query)]
         return _search(table, Clause.boolean_query(wanted), limit)
 
-    def _parent_scores(self, query: Query, documents: Collection[str]) -> dict[str, float]:
-        """By document, for exactly these: its BM25 score among documents."""
+    def _parent_scores(self, query: Query, documents: Collection[int]) -> dict[int, float]:
+        """By number, for exactly these: the document's BM25 score among documents."""
         table = self._documents
         asked = _asked(table, query.text) if self._parent_weight else None
         if not asked or not documents:
             return {}
-        found = _scores(table, asked, len(documents), [_rows(table, query, documents)])
-        return {document: row.score for document, row in found.items()}
+        # A clause each costs less than a set of terms.
+        numbers = [(Occur.Should, _term(table, "number", number)) for number in documents]
+        only = _filter(Clause.boolean_query(numbers))
+        scores, found, _ = table.search(_wanted(table, asked, [only]), len(documents))
+        return dict(zip(found, scores, strict=True))
 
     def _stages(
         self,
         chunk: str,
         own: Mapping[str, _Found],
         defined: Mapping[str, _Found],
-        parents: Mapping[str, float],
+        parents: Mapping[int, float],
     ) -> dict[str, float]:
         """The parts of a chunk's score."""
         row = own.get(chunk) or defined[chunk]
@@ -200,6 +204,10 @@ def _scores(
     table: Table, asked: Counter[str], limit: int, filters: Sequence[tuple[Occur, Clause]]
 ) -> dict[str, _Found]:
     """BM25 of the best rows by id."""
+    return _search(table, _wanted(table, asked, filters), limit)
+
+
+def _wanted(table: Table, asked: Counter[str], filters: Sequence[tuple[Occur, Clause]]) -> Clause:
     clauses = [
         (
             Occur.Should,
@@ -212,14 +220,13 @@ def _scores(
     wanted = Clause.boolean_query(clauses)
     if filters:  # without one, tantivy can skip what cannot reach the best (block-max WAND)
         wanted = Clause.boolean_query([_required(wanted), *filters])
-    return _search(table, wanted, limit)
+    return wanted
 
 
 def _search(table: Table, wanted: Clause, limit: int) -> dict[str, _Found]:
-    return {
-        row["id"][0].decode(): _Found(score, row["document"][0].decode())
-        for score, row in table.search(wanted, limit)
-    }
+    scores, documents, places = table.search(wanted, limit)
+    found = map(_Found, scores, documents)
+    return dict(zip(table.ids(places), found, strict=True))
 
 
 def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:
@@ -234,13 +241,6 @@ def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:
     return clauses
 
 
-def _rows(table: Table, query: Query, ids: Collection[str]) -> tuple[Occur, Clause]:
-    """Only these; for a hundred rows of many a tenth of what a set of terms costs."""
-    scope = query.scope.key
-    keys = [(Occur.Should, _term(table, "key", row_key(scope, row))) for row in ids]
-    return _filter(Clause.boolean_query(keys))
-
-
 def _any(table: Table, field: str, values: Sequence[str]) -> tuple[Occur, Clause]:
     return _filter(Clause.term_set_query(table.schema, field, list(values)))
 
@@ -253,5 +253,5 @@ def _required(clause: Clause) -> tuple[Occur, Clause]:
     return Occur.Must, clause
 
 
-def _term(table: Table, field: str, value: str) -> Clause:
+def _term(table: Table, field: str, value: str | int) -> Clause:
     return Clause.term_query(table.schema, field, value, index_option="freq")

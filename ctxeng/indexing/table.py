@@ -7,6 +7,7 @@ without an error, and only they tell.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ctxeng.errors import WorkspaceError
 from ctxeng.indexing.checksums import damaged_file, note_as_whole
@@ -26,8 +27,10 @@ from ctxeng.text.terms import ANALYZER, identifier, terms
 if TYPE_CHECKING:
     import tantivy
 
+Places = Sequence["tantivy.DocAddress"]
+
 SENTINEL = "\0state"
-HEAP_BYTES = 64_000_000
+HEAP_BYTES = 128_000_000
 MAX_ATTRIBUTE = 500
 """Characters of a filterable value; longer ones are compared by their beginning."""
 
@@ -92,8 +95,9 @@ class Table:
 
         builder = tantivy.SchemaBuilder()
         # Bytes, and no more of them than answers need: a block of many rows is read at once.
-        for name in ("id", "document"):
-            builder.add_bytes_field(name, stored=True, indexed=False)
+        builder.add_bytes_field("id", stored=True, indexed=False)
+        builder.add_unsigned_field("number", indexed=True)
+        builder.add_unsigned_field("document", fast=True)
         for name in ("key", "scope", "defines", "attribute"):
             builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
         builder.add_text_field("body", tokenizer_name="terms", index_option="freq")
@@ -143,15 +147,22 @@ class Table:
             raise ValueError("was made by another analyzer")
         return State(**values)
 
-    def search(self, query: tantivy.Query, limit: int) -> list[tuple[float, tantivy.Document]]:
-        """(score, row) of the best rows.
+    def search(self, query: tantivy.Query, limit: int) -> tuple[list[float], list[int], Places]:
+        """Scores of the best rows, numbers of their documents, and where the rows are.
 
         Raises:
             WorkspaceError: the files are damaged.
         """
         with self._translated():
-            found = self._searcher.search(query, max(1, limit), count=False)
-            return [(float(score), self._searcher.doc(at)) for score, at in found.hits]
+            hits = self._searcher.search(query, max(1, limit), count=False).hits
+            places = [place for _, place in hits]
+            documents = self._searcher.fast_field_values("document", places)
+        return [float(score) for score, _ in hits], cast("list[int]", documents), places
+
+    def ids(self, places: Places) -> list[str]:
+        """Ids of rows. Raises as ``search``."""
+        with self._translated():
+            return [self._searcher.doc(place)["id"][0].decode() for place in places]
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -171,8 +182,10 @@ class Table:
     def _find(self, key: str) -> Mapping[str, list[object]] | None:
         import tantivy
 
-        found = self.search(tantivy.Query.term_query(self.schema, "key", key), 1)
-        return found[0][1].to_dict() if found else None
+        wanted = tantivy.Query.term_query(self.schema, "key", key)
+        with self._translated():
+            hits = self._searcher.search(wanted, 1, count=False).hits
+            return self._searcher.doc(hits[0][1]).to_dict() if hits else None
 
     def apply(self, changes: Sequence[Change], upto: int) -> None:
         """Delete, then put, each changed row; commit them with the new state.
@@ -263,6 +276,12 @@ def row_key(scope: str, item_id: str) -> str:
     return f"{scope}\0{item_id}"
 
 
+def row_number(scope: str, item_id: str) -> int:
+    """Its key as a number, which is compared without reading the row: 63 bits of its sha256."""
+    digest = hashlib.sha256(row_key(scope, item_id).encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) >> 1
+
+
 def attribute_term(key: str, value: str) -> str:
     return f"{key}\0{value}"[:MAX_ATTRIBUTE]
 
@@ -274,7 +293,8 @@ def _row(change: Change, text: str) -> tantivy.Document:
     row.add_text("key", row_key(change.scope, change.id))
     row.add_text("scope", change.scope)
     row.add_bytes("id", change.id.encode())
-    row.add_bytes("document", change.document_id.encode())
+    row.add_unsigned("number", row_number(change.scope, change.id))
+    row.add_unsigned("document", row_number(change.scope, change.document_id))
     row.add_text("body", " ".join(terms(text)))
     for name in change.defines:
         row.add_text("defines", identifier(name))

@@ -7,22 +7,10 @@ from __future__ import annotations
 
 import re
 
-_ATOM = re.compile(
-    r"""
-      (?:https?|ftp|file)://[^\s<>"'`)\]}]+                   # addresses
-    | [\w.+-]+@[\w-]+\.[\w.-]*\w                              # mail
-    | (?:[A-Za-z]:\\|~?/)?(?:[\w.-]+[/\\])+[\w.-]*\w          # paths
-    | \d{4}-\d\d-\d\d(?:T[\d:.]+Z?)?                          # dates
-    | \d[\d.,:/-]*\d(?:[A-Za-z_][\w-]*)?%?                    # numbers, times, versions
-    | \d[\w%-]*                                               # 7, 5ms, 3rd
-    | [A-Za-z][A-Za-z-]*[-_]?\d[\w-]*(?:\.\d+)*               # ids with digits: v2, INV-2211, a1b2
-    | [A-Za-z_]\w*_\w+                                        # snake_case
-    | [a-z]+[A-Z]\w*                                          # camelCase
-    | [A-Z][\w'’]+(?:[ ](?:of|de|van|von|der|la)?[ ]?[A-Z][\w'’]+)+    # names of two words or more
-    | (?<=[\w,;][ ])[A-Z][\w'’]+                              # a name inside a sentence
-    """,
-    re.VERBOSE,
-)
+_PLAIN = r"[^\s\"'`(){}\[\]<>|;,=*]+"
+_TOKEN = re.compile(rf"{_PLAIN}(?:,(?=\d{{3}}(?!\d)){_PLAIN})*|\n")
+_CAPITAL = re.compile(r"[^\W\d_a-z][^\W\d_]*[^\W\d_A-Z][^\W\d_]*")
+_INSIDE = re.compile(r"\d|\w_\w|[a-z][A-Z]|\w/\w|\w\\\w|\w@\w")
 _LONGEST = 200
 """Characters; longer runs (base64, minified code) state nothing that a person would ask for."""
 
@@ -31,8 +19,22 @@ def atoms(text: str) -> frozenset[str]:
     """The distinct numbers, dates, times, identifiers, paths, addresses and names of a text, each
     as it is written there. Linear in the length of the text.
 
-    Names are known by their capitals, so of scripts without them only numbers and identifiers are
-    counted.
+    Names are capitalised words within a sentence, so of scripts without capitals only numbers and
+    identifiers are counted.
     """
-    found = (match.group().rstrip(".,:;/-") for match in _ATOM.finditer(text))
-    return frozenset(" ".join(atom.split()) for atom in found if 0 < len(atom) <= _LONGEST)
+    plain: dict[str, bool] = {}
+    names: set[str] = set()
+    begins = True  # a sentence or a line
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token not in plain:
+            plain[token] = len(token) <= _LONGEST and bool(_INSIDE.search(token))
+        if (
+            not begins
+            and token[0].isupper()
+            and len(token) < 40
+            and _CAPITAL.fullmatch(token.rstrip(".,:!?’'"))
+        ):
+            names.add(token.rstrip(".,:!?’'"))
+        begins = token[-1] in ".!?:\n"
+    return frozenset({token.strip(".:,-–!?/") for token, is_one in plain.items() if is_one} | names)

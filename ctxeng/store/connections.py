@@ -11,9 +11,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ctxeng.errors import WorkspaceBusyError, WorkspaceError
-from ctxeng.store.schema import prepare
+from ctxeng.store.schema import prepare, require
 
-BUSY_SECONDS = 10.0
+BUSY_MS = 10_000
+"""How long a write waits for another process's."""
+IMPATIENT_MS = 20
+"""How long one waits that can be made later."""
 
 
 class Connections:
@@ -46,8 +49,12 @@ class Connections:
         return str(self._file) if self._file else ":memory:"
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside one read transaction: everything read is of one state."""
+    def read(self, *, since: int = 1) -> Iterator[sqlite3.Connection]:
+        """A connection inside one read transaction: everything read is of one state.
+
+        Args:
+            since: version of the schema that what is read came with.
+        """
         with self._translated():
             if self._file is None:
                 with self._turn:
@@ -57,6 +64,8 @@ class Connections:
             connection = self._borrow()
             try:
                 connection.execute("BEGIN")
+                if self.read_only and since > 1:
+                    require(connection, self.name, since)
                 yield connection
             finally:
                 connection.rollback()
@@ -66,12 +75,20 @@ class Connections:
                     self._idle.put(connection)
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside one write transaction: committed at the end, or rolled back whole."""
-        with self._translated(), self._turn:
+    def write(self, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
+        """A connection inside one write transaction: committed at the end, or rolled back whole.
+
+        Args:
+            wait: for who is writing: for threads of ours until they are done, for other processes
+                ten seconds.
+
+        Raises:
+            WorkspaceBusyError: waited in vain.
+        """
+        with self._translated(), self._my_turn(wait):
             self._refuse_closed()
             self._refuse_moved()
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin_writing(wait)
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
@@ -79,6 +96,25 @@ class Connections:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _my_turn(self, wait: bool) -> Iterator[None]:
+        if not self._turn.acquire(timeout=-1 if wait else IMPATIENT_MS / 1_000):
+            raise WorkspaceBusyError(f"{self.name}: another thread is writing it.")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _begin_writing(self, wait: bool) -> None:
+        if wait:
+            self._writer.execute("BEGIN IMMEDIATE")
+            return
+        self._writer.execute(f"PRAGMA busy_timeout = {IMPATIENT_MS}")
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        finally:
+            self._writer.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def close(self) -> None:
         with self._turn:
@@ -129,7 +165,7 @@ class Connections:
         connection = sqlite3.connect(
             target,
             uri=self._file is not None,
-            timeout=BUSY_SECONDS,
+            timeout=BUSY_MS / 1_000,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -163,6 +199,8 @@ class Connections:
                     f"{self.name}: {message}. Check the permissions and the space on the disk, or "
                     "open it read-only."
                 ) from error
+            if "Could not decode" in message:  # it goes on with the whole text
+                raise WorkspaceError(damaged(self.name, "a text is not UTF-8")) from error
             if isinstance(error, sqlite3.DatabaseError) and (
                 "malformed" in message or "not a database" in message
             ):
@@ -195,4 +233,4 @@ def quick_check(connections: Connections) -> str:
     """``ok``, or what SQLite finds wrong; reads the whole file."""
     with connections.read() as connection, closing(connection.cursor()) as cursor:
         rows = cursor.execute("PRAGMA quick_check(5)").fetchall()
-    return "; ".join(str(row[0]) for row in rows)
+    return "; ".join(" ".join(str(row[0]).split()) for row in rows)  # a finding may have lines

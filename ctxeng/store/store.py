@@ -8,23 +8,36 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from ctxeng.errors import WorkspaceError
-from ctxeng.protocols import Change, Counts, Entry, SourceRecord, Vectors
+from ctxeng.protocols import (
+    KEEP_ALL,
+    Change,
+    Counts,
+    Entry,
+    Retention,
+    SourceRecord,
+    TraceRecord,
+    Vectors,
+)
 from ctxeng.store.connections import Connections, damaged, quick_check
 from ctxeng.store.lock import HOLDER
 from ctxeng.store.replies import Replies
 from ctxeng.store.rows import document_of, embedded_text, hit_of, indexed_text
+from ctxeng.store.traces import Traces
+from ctxeng.store.turns import Turns
 from ctxeng.store.writing import Writing
-from ctxeng.types import Document, Hit, Scope
+from ctxeng.types import Document, Hit, Message, Scope
 
 logger = logging.getLogger(__name__)
 
 FILE = "store.sqlite3"
+NOTHING: Mapping[str, str] = {}
 WRITING = "writing"
 """Begins the keys by which writers mark that they have the file open."""
 
@@ -60,6 +73,8 @@ class SqliteStore:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self.replies = Replies(connections)
+        self._traces = Traces(connections)
+        self._turns = Turns(connections)
         self._mark_key = f"{WRITING} {os.getpid()} {secrets.token_hex(4)}"
         """In the record while this writer has it open."""
         self._marked = False
@@ -140,17 +155,20 @@ class SqliteStore:
                 "SELECT record, text FROM document WHERE scope = ? AND id = ?",
                 (scope.key, document_id),
             ).fetchone()
-        return None if row is None else document_of(row[0], row[1], scope.key)
+        with self._well_formed():
+            return None if row is None else document_of(row[0], row[1], scope.key)
 
     def hits(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Hit]:
         with self._connections.read() as db:
             rows = db.execute(_HITS, (scope.key, json.dumps(list(chunk_ids)))).fetchall()
-        return {row[0]: hit_of(row, json.loads(row[11])) for row in rows}
+        with self._well_formed():
+            return {row[0]: hit_of(row, json.loads(row[11])) for row in rows}
 
     def neighbours(self, scope: Scope, document_id: str, first: int, last: int) -> list[Hit]:
         with self._connections.read() as db:
             rows = db.execute(_NEIGHBOURS, (scope.key, document_id, first, last)).fetchall()
-        return [hit_of(row, json.loads(row[11])) for row in rows]
+        with self._well_formed():
+            return [hit_of(row, json.loads(row[11])) for row in rows]
 
     # -- changes, for the derived indexes
 
@@ -160,7 +178,7 @@ class SqliteStore:
         return int(number)
 
     def changes(self, after: int, limit: int) -> tuple[list[Change], int]:
-        with self._connections.read() as db:
+        with self._connections.read() as db, self._well_formed():
             rows = db.execute(
                 "SELECT number, kind, scope, id, document_id FROM change WHERE number > ? "
                 "ORDER BY number LIMIT ?",
@@ -190,7 +208,8 @@ class SqliteStore:
                 "GROUP BY text_hash LIMIT ?",
                 (model, limit),
             ).fetchall()
-        return [(digest.hex(), embedded_text(path, text)) for digest, path, text in rows]
+        with self._well_formed():
+            return [(digest.hex(), embedded_text(path, text)) for digest, path, text in rows]
 
     def put_vectors(self, model: str, hashes: Sequence[str], vectors: Vectors) -> None:
         with self._connections.write() as db:
@@ -212,7 +231,7 @@ class SqliteStore:
 
     def vectors(self, scope: Scope, model: str) -> tuple[list[str], Vectors]:
         wanted = (scope.key, model)
-        with self._connections.read() as db:
+        with self._connections.read() as db, self._well_formed():
             count, size = db.execute(
                 "SELECT count(*), max(length(vector)) FROM chunk JOIN vector USING (text_hash) "
                 "WHERE chunk.scope = ? AND model = ?",
@@ -267,7 +286,8 @@ class SqliteStore:
                 "chunk.scope = ? AND model = ? AND chunk.id IN (SELECT value FROM json_each(?))",
                 (scope_key, model, json.dumps(list(chunk_ids))),
             ).fetchall()
-        return _matrix(rows)
+        with self._well_formed():
+            return _matrix(rows)
 
     def parents(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, str]:
         with self._connections.read() as db:
@@ -291,7 +311,8 @@ class SqliteStore:
                 "ORDER BY document.id, position",
                 (scope.key, model, json.dumps(list(document_ids))),
             ).fetchall()
-        owners, matrix = _matrix(rows)
+        with self._well_formed():
+            owners, matrix = _matrix(rows)
         if not owners:
             return [], matrix
         first = [at for at, owner in enumerate(owners) if not at or owner != owners[at - 1]]
@@ -305,16 +326,77 @@ class SqliteStore:
             rows = db.execute(_MATCHING, (scope.key, json.dumps(where)))
             return {row[0] for row in rows}
 
-    # -- traces
+    # -- runs and conversations
 
-    def put_trace(self, trace_id: str, payload: str) -> None:
-        with self._connections.write() as db:
-            db.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (trace_id, payload))
-
-    def trace(self, trace_id: str) -> str | None:
+    def source_hashes(self, scope: Scope, document_ids: Sequence[str]) -> dict[str, str]:
         with self._connections.read() as db:
-            row = db.execute("SELECT payload FROM trace WHERE id = ?", (trace_id,)).fetchone()
-        return None if row is None else str(row[0])
+            rows = db.execute(
+                "SELECT document.id, source.hash FROM document "
+                "JOIN source ON source.row = document.source "
+                "WHERE document.scope = ? AND document.id IN (SELECT value FROM json_each(?))",
+                (scope.key, json.dumps(list(document_ids))),
+            )
+            return dict(rows.fetchall())
+
+    def changed_documents(self, scope: Scope, after: int, upto: int) -> dict[str, bool]:
+        with self._connections.read() as db:
+            rows = db.execute(
+                "SELECT DISTINCT document_id, EXISTS (SELECT 1 FROM document "
+                "WHERE document.scope = change.scope AND document.id = document_id) "
+                "FROM change WHERE number > ? AND number <= ? AND change.scope = ?",
+                (after, upto, scope.key),
+            )
+            return {document_id: bool(there) for document_id, there in rows}
+
+    def put_trace(
+        self, scope: Scope, record: TraceRecord, keep: Retention = KEEP_ALL, *, wait: bool = True
+    ) -> None:
+        self._traces.put(scope, record, keep, wait=wait)
+
+    def trace(self, scope: Scope, trace_id: str) -> TraceRecord | None:
+        return self._traces.get(scope, trace_id)
+
+    def traces(
+        self, scope: Scope, *, limit: int | None = None, prefix: str = ""
+    ) -> list[TraceRecord]:
+        return self._traces.all(scope, limit=limit, prefix=prefix)
+
+    def remove_traces(self, scope: Scope, trace_ids: Sequence[str]) -> int:
+        return self._traces.remove(scope, trace_ids)
+
+    def turns(self, scope: Scope, session: str, *, after: int = 0) -> list[Message]:
+        return self._turns.of(scope, session, after=after)
+
+    def add_turns(self, scope: Scope, session: str, messages: Sequence[Message]) -> int:
+        return self._turns.add(scope, session, messages)
+
+    def session_state(self, scope: Scope, session: str) -> str | None:
+        return self._turns.state(scope, session)
+
+    def put_session_state(self, scope: Scope, session: str, state: str) -> None:
+        self._turns.put_state(scope, session, state)
+
+    def change_session_state(
+        self,
+        scope: Scope,
+        session: str,
+        change: Callable[[str | None], str],
+        *,
+        archived: Mapping[str, str] = NOTHING,
+        forget_turns: bool = False,
+    ) -> str:
+        return self._turns.change_state(
+            scope, session, change, archived=archived, forget_turns=forget_turns
+        )
+
+    def archived(self, scope: Scope, session: str, name: str) -> str | None:
+        return self._turns.archived(scope, session, name)
+
+    def sessions(self, scope: Scope) -> list[str]:
+        return self._turns.sessions(scope)
+
+    def remove_session(self, scope: Scope, session: str) -> bool:
+        return self._turns.remove(scope, session)
 
     # -- health
 
@@ -337,6 +419,20 @@ class SqliteStore:
             with self._connections.write() as db:
                 db.executemany("DELETE FROM meta WHERE key = ?", dead)
         return found
+
+    @contextmanager
+    def _well_formed(self) -> Iterator[None]:
+        """Rows that no value can be made of have been altered since they were written.
+
+        Raises:
+            WorkspaceError: one is.
+        """
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise WorkspaceError(
+                damaged(self._connections.name, "a row holds what was never written")
+            ) from error
 
     def _mark(self, db: sqlite3.Connection) -> None:
         """Until it is closed, this file counts as left open by a writer."""

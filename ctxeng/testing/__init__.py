@@ -10,7 +10,7 @@ Install ``ctxeng[testing]``, then run the laws over your implementation; this is
         law(MyChunker())
 
 ``chunkers``, ``contextualizers``, ``embedders``, ``generators``, ``loaders``, ``token_counters``
-and ``verifiers`` take an implementation; ``stores``, ``lexical_indexes``, ``dense_indexes`` and
-``retrievers`` take a function that makes a fresh one. ``strategies`` holds the hypothesis
-strategies that they draw from.
+and ``verifiers`` take an implementation; ``compressors`` take one and the counter of its tokens;
+``stores``, ``lexical_indexes``, ``dense_indexes`` and ``retrievers`` take a function that makes a
+fresh one. ``strategies`` holds the hypothesis strategies that they draw from.
 """

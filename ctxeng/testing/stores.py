@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import overload
 
 import numpy as np
 
 from ctxeng.chunking import chunk
-from ctxeng.protocols import Change, Entry, Store, Vectors
-from ctxeng.types import Chunk, Document, Metadata, Scope
+from ctxeng.protocols import Change, Entry, Retention, Store, TraceRecord, Vectors
+from ctxeng.types import Chunk, Document, Message, Metadata, Scope, sha256
 
 MakeStore = Callable[[], Store]
 
@@ -489,15 +490,207 @@ def changed_vectors_lead_to_the_present_ones(make: MakeStore) -> None:
 # -- small things
 
 
-def meta_and_traces_are_kept(make: MakeStore) -> None:
+def meta_is_kept(make: MakeStore) -> None:
     with closing(make()) as store:
         assert store.get_meta("key") is None
-        assert store.trace("id") is None
         for value in ("one", "two", ""):
             store.set_meta("key", value)
             assert store.get_meta("key") == value
-            store.put_trace("id", value)
-            assert store.trace("id") == value
+
+
+def source_hashes_are_those_that_were_put(make: MakeStore) -> None:
+    with closing(make()) as store:
+        entry = entry_of(long_document("a", ["pump"]), long_document("b", ["seal"]), path="p")
+        store.put(HERE, [entry])
+        assert store.source_hashes(HERE, ["a", "b", "x"]) == {"a": entry.hash, "b": entry.hash}
+        assert store.source_hashes(THERE, ["a"]) == {}
+
+
+def changed_documents_are_those_between_two_numbers(make: MakeStore) -> None:
+    with closing(make()) as store:
+        numbers = [store.last_change()]
+        for name, scope in (("a", HERE), ("b", HERE), ("a", THERE)):
+            store.put(scope, [entry_of(long_document(name, ["pump", "seal"]))])
+            numbers.append(store.last_change())
+        store.remove(HERE, document_ids=["b"])
+        end = store.last_change()
+        assert store.changed_documents(HERE, 0, end) == {"a": True, "b": False}
+        assert store.changed_documents(HERE, 0, numbers[1]) == {"a": True}
+        assert store.changed_documents(HERE, numbers[1], numbers[3]) == {"b": False}
+        assert store.changed_documents(THERE, 0, end) == {"a": True}
+        assert store.changed_documents(HERE, end, end + 9) == {}
+
+
+# -- runs
+
+
+def trace_record(
+    trace_id: str, *texts: str, time: str = "2026-01-31T10:00:00.000000+00:00"
+) -> TraceRecord:
+    """A run that names these texts."""
+    return TraceRecord(
+        id=trace_id,
+        verb="ask",
+        time=time,
+        summary=f'{{"query": "{trace_id}"}}',
+        payload=f"payload of {trace_id}",
+        texts={sha256(text): text for text in texts},
+    )
+
+
+def a_run_is_read_back_with_its_texts(make: MakeStore) -> None:
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    @settings(deadline=None, max_examples=50)
+    @given(payload=st.text(), texts=st.sets(st.text(), max_size=6))
+    def law(payload: str, texts: set[str]) -> None:
+        with closing(make()) as store:
+            run = replace(trace_record("a", *texts), payload=payload)
+            store.put_trace(HERE, run)
+            store.put_trace(HERE, trace_record("b", *texts, "another"))
+            assert store.trace(HERE, "a") == run
+            assert store.trace(HERE, "c") is None
+
+    law()
+
+
+def runs_are_listed_newest_first(make: MakeStore) -> None:
+    with closing(make()) as store:
+        hours = {"aa": 12, "ab": 10, "b": 11}
+        for trace_id, hour in hours.items():
+            store.put_trace(HERE, trace_record(trace_id, "text", time=_at(hour)))
+        assert [row.id for row in store.traces(HERE)] == ["aa", "b", "ab"]
+        assert [row.id for row in store.traces(HERE, limit=1)] == ["aa"]
+        assert [row.id for row in store.traces(HERE, prefix="a")] == ["aa", "ab"]
+        assert store.traces(HERE, prefix="x") == []
+        (first, *_) = store.traces(HERE)
+        assert first == replace(trace_record("aa", time=_at(12)), payload="")
+
+
+def equal_runs_are_counted(make: MakeStore) -> None:
+    with closing(make()) as store:
+        for hour in (10, 12):
+            store.put_trace(HERE, trace_record("a", "text", time=_at(hour)))
+        store.put_trace(HERE, trace_record("b", "text", time=_at(11)))
+        assert [(row.id, row.runs) for row in store.traces(HERE)] == [("a", 2), ("b", 1)]
+        run = store.trace(HERE, "a")
+        assert run is not None
+        assert (run.time, run.runs) == (_at(12), 2)
+
+
+def runs_cross_no_scope(make: MakeStore) -> None:
+    with closing(make()) as store:
+        store.put_trace(HERE, trace_record("a", "text"))
+        assert store.trace(THERE, "a") is None
+        assert store.traces(THERE) == []
+        assert store.remove_traces(THERE, ["a"]) == 0
+        store.put_trace(THERE, trace_record("a", "text"), Retention(runs=1, since=_at(10)))
+        assert store.trace(HERE, "a") == store.trace(THERE, "a") == trace_record("a", "text")
+
+
+def a_text_goes_with_the_last_run_that_names_it(make: MakeStore) -> None:
+    """Whoever removes runs; and what another run names stays whole."""
+    with closing(make()) as store:
+        for name, scope in (("a", HERE), ("b", HERE), ("c", THERE)):
+            store.put_trace(scope, trace_record(name, f"only {name}", "of all"))
+        assert store.remove_traces(HERE, ["a", "unknown"]) == 1
+        assert store.trace(HERE, "a") is None
+        assert store.trace(HERE, "b") == trace_record("b", "only b", "of all")
+        assert store.remove_traces(HERE, ["b"]) == 1
+        assert store.trace(THERE, "c") == trace_record("c", "only c", "of all")
+
+
+def old_runs_go_when_one_is_written(make: MakeStore) -> None:
+    with closing(make()) as store:
+        for hour in range(10, 16):
+            run = trace_record(f"at {hour}", f"text {hour}", time=_at(hour))
+            store.put_trace(HERE, run, Retention(runs=3))
+        assert [row.id for row in store.traces(HERE)] == ["at 15", "at 14", "at 13"]
+        late = trace_record("late", "text 15", time=_at(16))
+        store.put_trace(HERE, late, Retention(since=_at(15)))
+        assert [row.id for row in store.traces(HERE)] == ["late", "at 15"]
+        assert store.trace(HERE, "late") == late
+
+
+# -- conversations
+
+
+def turns_come_back_in_order(make: MakeStore) -> None:
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    from ctxeng.testing.strategies import messages
+
+    @settings(deadline=None, max_examples=50)
+    @given(batches=st.lists(st.lists(messages(), max_size=4), max_size=4))
+    def law(batches: list[list[Message]]) -> None:
+        with closing(make()) as store:
+            held: list[Message] = []
+            for batch in batches:
+                held += batch
+                assert store.add_turns(HERE, "session", batch) == len(held)
+            assert store.turns(HERE, "session") == held
+            for after in range(len(held) + 2):
+                assert store.turns(HERE, "session", after=after) == held[after:]
+
+    law()
+
+
+def a_session_keeps_its_last_state(make: MakeStore) -> None:
+    with closing(make()) as store:
+        assert store.session_state(HERE, "session") is None
+        for state in ("{}", "", '{"pinned": ["äöü"]}'):
+            store.put_session_state(HERE, "session", state)
+            assert store.session_state(HERE, "session") == state
+
+
+def sessions_stay_apart_until_they_are_forgotten(make: MakeStore) -> None:
+    """Those of one scope, and those of one id in two scopes."""
+    with closing(make()) as store:
+        hello, bye = Message(role="user", content="hello"), Message(role="user", content="bye")
+        for scope, session in ((HERE, "a"), (HERE, "b"), (THERE, "a")):
+            store.add_turns(scope, session, [hello, bye])
+        store.put_session_state(HERE, "a", "state")
+        store.put_session_state(HERE, "c", "state")
+        assert store.sessions(HERE) == ["a", "b", "c"]
+        assert store.session_state(THERE, "a") is None
+        assert store.remove_session(HERE, "a")
+        assert not store.remove_session(HERE, "a")
+        assert store.turns(HERE, "a") == []
+        assert store.session_state(HERE, "a") is None
+        assert store.sessions(HERE) == ["b", "c"]
+        assert store.turns(HERE, "b") == store.turns(THERE, "a") == [hello, bye]
+
+
+def a_state_is_changed_whole_or_not_at_all(make: MakeStore) -> None:
+    """With the records that go with it, and with the turns that it forgets."""
+    import pytest
+
+    with closing(make()) as store:
+        store.add_turns(HERE, "a", [Message(role="user", content="hello")])
+        assert store.change_session_state(HERE, "a", lambda old: f"{old}1") == "None1"
+
+        def fails(old: str | None) -> str:
+            raise ValueError(old)
+
+        with pytest.raises(ValueError, match="None1"):
+            store.change_session_state(HERE, "a", fails, archived={"x": "X"}, forget_turns=True)
+        assert store.session_state(HERE, "a") == "None1"
+        assert len(store.turns(HERE, "a")) == 1
+        assert store.archived(HERE, "a", "x") is None
+        store.change_session_state(HERE, "a", lambda old: f"{old}2", archived={"x": "X", "y": "Y"})
+        assert store.session_state(HERE, "a") == "None12"
+        assert store.archived(HERE, "a", "x") == "X"
+        assert store.archived(HERE, "b", "x") is store.archived(THERE, "a", "x") is None
+        store.change_session_state(HERE, "a", lambda _: "3", archived={"z": "Z"}, forget_turns=True)
+        assert store.turns(HERE, "a") == []
+        assert [store.archived(HERE, "a", name) for name in "xyz"] == [None, None, "Z"]
+        assert store.remove_session(HERE, "a")
+        assert store.archived(HERE, "a", "z") is None
+        store.change_session_state(HERE, "a", lambda _: "", archived={}, forget_turns=True)
+        assert store.session_state(HERE, "a") is None
+        assert store.sessions(HERE) == []
 
 
 def counts_count(make: MakeStore) -> None:
@@ -508,6 +701,10 @@ def counts_count(make: MakeStore) -> None:
         chunks = sum(len(chunk(document)) for document in documents)
         assert (counts.sources, counts.failed, counts.documents) == (2, 1, 2)
         assert counts.chunks == chunks
+
+
+def _at(hour: int) -> str:
+    return f"2026-01-31T{hour}:00:00.000000+00:00"
 
 
 def _as_strings(document: Document, key: str) -> set[str]:
@@ -549,6 +746,18 @@ STORE_LAWS: Sequence[Callable[[MakeStore], None]] = (
     a_documents_vector_is_the_mean_of_its_chunks,
     a_vector_goes_with_the_last_chunk_that_needs_it,
     changed_vectors_lead_to_the_present_ones,
-    meta_and_traces_are_kept,
+    meta_is_kept,
+    source_hashes_are_those_that_were_put,
+    changed_documents_are_those_between_two_numbers,
+    a_run_is_read_back_with_its_texts,
+    runs_are_listed_newest_first,
+    equal_runs_are_counted,
+    runs_cross_no_scope,
+    a_text_goes_with_the_last_run_that_names_it,
+    old_runs_go_when_one_is_written,
+    turns_come_back_in_order,
+    a_session_keeps_its_last_state,
+    sessions_stay_apart_until_they_are_forgotten,
+    a_state_is_changed_whole_or_not_at_all,
     counts_count,
 )

@@ -9,7 +9,18 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ctxeng.protocols import Vectors
-from ctxeng.types import Document, Metadata, Part, Scope, Span, TextFormat
+from ctxeng.types import (
+    Document,
+    Image,
+    Message,
+    Metadata,
+    Part,
+    Scope,
+    Segment,
+    Span,
+    TextFormat,
+    ToolCall,
+)
 
 WORDS: Sequence[str] = [
     "the",
@@ -139,6 +150,35 @@ def documents(draw: st.DrawFn, *, scope: Scope | None = None) -> Document:
         metadata=draw(metadata),
         parts=tuple(parts),
         scope=scope or Scope(),
+    )
+
+
+def messages() -> st.SearchStrategy[Message]:
+    """Turns of every role, of text, parts, pictures, calls and results."""
+    text = st.text(max_size=40)
+    segment = st.builds(
+        Segment,
+        text=text,
+        section=text,
+        role=st.just("user"),
+        tokens=st.integers(0, 9),
+        trust=st.just("user"),
+        reason=text,
+        scores=st.dictionaries(text, st.floats(allow_nan=False, allow_infinity=False), max_size=2),
+    )
+    image = st.builds(Image, media_type=st.just("image/png"), data=st.just("aGVsbG8="))
+    call = st.builds(
+        ToolCall,
+        id=text,
+        name=text,
+        arguments=st.dictionaries(text, st.one_of(text, st.booleans(), st.integers()), max_size=2),
+    )
+    return st.builds(
+        Message,
+        role=st.sampled_from(["system", "user", "assistant", "tool"]),
+        content=st.one_of(text, st.lists(st.one_of(text, segment, image), max_size=3).map(tuple)),
+        tool_calls=st.lists(call, max_size=2).map(tuple),
+        tool_call_id=text,
     )
 
 

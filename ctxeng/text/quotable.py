@@ -181,7 +181,7 @@ def _row(raw: str) -> str:
 def _labelled(quote: Quote, header: str) -> Quote:
     """The row with its cells named, where it has as many as the header."""
     names, cells = header.split(" | "), quote.shown.split(" | ")
-    if not header or len(names) != len(cells) or len(cells) < 2:
+    if not header or len(names) != len(cells) or len(cells) < 2 or _RULE.match(quote.shown):
         return quote
     pairs = [f"{n.strip()}: {c.strip()}" for n, c in zip(names, cells, strict=True) if c.strip()]
     return replace(quote, shown=" | ".join(pairs))

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 REDACTED = "[redacted]"
 SHORTEST = 8
 """Characters; a known value that is shorter would be found in any text."""
 
-# Of the form that issuers give to keys, so that nothing else is taken for one.
-_KEYS = r"""
-    (?<![\w-])(?:
-        sk-[A-Za-z0-9_-]{16,}                      # OpenAI, Anthropic and who follows them
-      | (?:gh[oprsu]|github_pat)_[A-Za-z0-9_]{20,}
-      | glpat-[A-Za-z0-9_-]{20,}
-      | hf_[A-Za-z0-9]{20,}
-      | xox[abeprs]-[A-Za-z0-9-]{10,}              # Slack
-      | (?:AKIA|ASIA)[0-9A-Z]{16}                  # AWS
-      | AIza[0-9A-Za-z_-]{35}                      # Google
-      | eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}      # a JSON Web Token
+_BEFORE = r"(?<![\w-])"
+# How a key begins, which is quickly looked for, and the form that its issuer gives it.
+_FORMS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
+    (start, re.compile(form))
+    for start, form in (
+        ("sk-", _BEFORE + r"sk-[A-Za-z0-9_-]{16,}"),  # OpenAI, Anthropic and who follows them
+        *((f"gh{kind}_", _BEFORE + rf"gh{kind}_[A-Za-z0-9]{{20,}}") for kind in "oprsu"),
+        ("github_pat_", _BEFORE + r"github_pat_[A-Za-z0-9_]{20,}"),
+        ("glpat-", _BEFORE + r"glpat-[A-Za-z0-9_-]{20,}"),
+        ("hf_", _BEFORE + r"hf_[A-Za-z0-9]{20,}"),
+        ("xox", _BEFORE + r"xox[abeprs]-[A-Za-z0-9-]{10,}"),  # Slack
+        ("AKIA", _BEFORE + r"AKIA[0-9A-Z]{16}"),  # AWS
+        ("ASIA", _BEFORE + r"ASIA[0-9A-Z]{16}"),
+        ("AIza", _BEFORE + r"AIza[0-9A-Za-z_-]{35}"),  # Google
+        ("eyJ", _BEFORE + r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),  # a JSON Web Token
+        ("Bearer ", r"""(?<=Bearer )(?=[^\s"'\\]*\d)[A-Za-z0-9._~+/-]{8,}=*"""),
+        # user:password@ of a URL
+        ("://", r"""(?<=://)[^\s/:@"'\\]{1,128}:[^\s/@"'\\]{1,256}(?=@)"""),
+        (
+            "PRIVATE KEY",
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]{16,16384}?-----END [A-Z ]*PRIVATE KEY-----",
+        ),
     )
-"""
-_PATTERN = re.compile(
-    rf"""
-    {_KEYS}
-    | (?<=Bearer[ ])(?=[^\s"'\\]*\d)[A-Za-z0-9._~+/-]{{8,}}=*
-    | (?<=://)[^\s/:@"'\\]{{1,128}}:[^\s/@"'\\]{{1,256}}(?=@)     # user:password@ of a URL
-    | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[\s\S]{{16,16384}}?-----END[ ][A-Z ]*PRIVATE[ ]KEY-----
-    """,
-    re.X,
 )
 _NAMES = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.I)
 
@@ -47,16 +49,20 @@ class Redactor:
             if len(value) >= SHORTEST
             for form in (value, json.dumps(value)[1:-1], quote(value, safe=""))
         }
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._known = sorted(forms, key=lambda form: (-len(form), form))
 
     def redact(self, text: str) -> tuple[str, int]:
         """The text without keys, and how many there were."""
         count = 0
-        if self._known is not None:
-            text, count = self._known.subn(REDACTED, text)
-        text, more = _PATTERN.subn(REDACTED, text)
-        return text, count + more
+        for known in self._known:  # the longest first: it may hold another
+            if known in text:
+                count += text.count(known)
+                text = text.replace(known, REDACTED)
+        for start, form in _FORMS:
+            if start in text:
+                text, more = form.subn(REDACTED, text)
+                count += more
+        return text, count
 
 
 def keys_in(environment: Mapping[str, str], named: Iterable[str] = ()) -> set[str]:

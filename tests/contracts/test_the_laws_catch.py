@@ -3,6 +3,7 @@
 import pytest
 
 from ctxeng.chunking import DeterministicContextualizer, StructuredChunker
+from ctxeng.context.compress import SentenceCompressor
 from ctxeng.generation import ExtractiveGenerator
 from ctxeng.indexing import ExactIndex, TantivyIndex
 from ctxeng.loading import load_bytes
@@ -10,6 +11,7 @@ from ctxeng.protocols import Delta
 from ctxeng.store import open_store
 from ctxeng.testing import (
     chunkers,
+    compressors,
     contextualizers,
     dense_indexes,
     generators,
@@ -20,7 +22,7 @@ from ctxeng.testing import (
     token_counters,
 )
 from ctxeng.text.tokens import PackagedTokenCounter
-from ctxeng.types import Hit, Scope
+from ctxeng.types import Hit, Scope, Span
 
 
 class Wrapped:
@@ -75,6 +77,52 @@ class NeverEnds(Wrapped):
         yield Delta(text="an answer without an end")
 
 
+class CutsAnywhere:
+    """The beginning of each segment, to the character."""
+
+    name = "cuts anywhere"
+
+    def compress(self, query, segments, tokens):
+        kept = []
+        for one in segments[: tokens // 5]:
+            text = one.text[: 5 * tokens // len(segments) // 3]
+            span = Span(start=one.source.span.start, end=one.source.span.start + len(text))
+            changes = {
+                "text": text,
+                "tokens": PackagedTokenCounter().count(text),
+                "source": one.source.model_copy(update={"span": span}),
+                "transformation": "selected" if text != one.text else "verbatim",
+            }
+            kept.append(one.model_copy(update=changes))
+        return kept
+
+
+class LosesHeaders(Wrapped):
+    def compress(self, query, segments, tokens):
+        kept = self.inner.compress(query, segments, tokens)
+        return [one for one in kept if "| item |" not in one.text]
+
+
+class KeepsTheWholeRange(Wrapped):
+    def compress(self, query, segments, tokens):
+        kept = self.inner.compress(query, segments, tokens)
+        whole = {one.source.uri: one.source for one in segments}
+        return [one.model_copy(update={"source": whole[one.source.uri]}) for one in kept]
+
+
+class KeepsAll:
+    name = "keeps all"
+
+    def compress(self, query, segments, tokens):
+        return list(segments)
+
+
+class LosesCalls(Wrapped):
+    def compress(self, query, segments, tokens):
+        kept = self.inner.compress(query, segments, tokens)
+        return [one for one in kept if one.text]
+
+
 class KeepsTheDeleted(Wrapped):
     def apply(self, changes, *, upto):
         self.inner.apply([one for one in changes if one.text is not None], upto=upto)
@@ -101,6 +149,11 @@ class LogsEverything(Wrapped):
 
 
 class ForgetsScope(Wrapped):
+    def trace(self, scope, trace_id):
+        every = (scope, stores.HERE, stores.THERE)
+        found = (self.inner.trace(one, trace_id) for one in every)
+        return next((run for run in found if run is not None), None)
+
     def document(self, scope, document_id):
         every = (scope, stores.HERE, stores.THERE, *stores_scopes())
         found = (self.inner.document(one, document_id) for one in every)
@@ -128,6 +181,24 @@ class WorstFirst:
 
 SAMPLES = [loaders.Sample("a.txt", "Plain words, ünd more.".encode(), "Plain words ünd more")]
 CAUGHT = {
+    "a sentence cut": lambda: compressors.no_sentence_row_or_definition_is_cut(
+        CutsAnywhere(), PackagedTokenCounter()
+    ),
+    "a header lost": lambda: compressors.a_row_brings_its_header(
+        LosesHeaders(SentenceCompressor()), PackagedTokenCounter()
+    ),
+    "a range not narrowed": lambda: compressors.what_is_kept_stands_where_its_source_says(
+        KeepsTheWholeRange(SentenceCompressor()), PackagedTokenCounter()
+    ),
+    "over the limit": lambda: compressors.never_more_tokens_than_asked_for(
+        KeepsAll(), PackagedTokenCounter()
+    ),
+    "something for nothing": lambda: compressors.nothing_in_nothing_out(
+        KeepsAll(), PackagedTokenCounter()
+    ),
+    "a call lost": lambda: compressors.what_carries_calls_is_never_lost(
+        LosesCalls(SentenceCompressor()), PackagedTokenCounter()
+    ),
     "a chunk lost": lambda: chunkers.chunks_tile_the_document(LosesTheEnd(StructuredChunker())),
     "ids by position": lambda: chunkers.an_edit_changes_only_the_ids_near_it(
         CountsFromTheStart(StructuredChunker())
@@ -158,6 +229,9 @@ CAUGHT = {
         lambda: LogsEverything(open_store(None))
     ),
     "another scope's document": lambda: stores.no_read_or_write_crosses_its_scope(
+        lambda: ForgetsScope(open_store(None))
+    ),
+    "another scope's run": lambda: stores.runs_cross_no_scope(
         lambda: ForgetsScope(open_store(None))
     ),
     "worst first": lambda: retrievers.hits_come_best_first_and_at_most_the_limit(WorstFirst),

@@ -231,7 +231,7 @@ def test_the_stream_is_the_answer(engine, handbook):
     engine.index(handbook)
     *deltas, answer = engine.stream("How long is a sabbatical?")
     assert "".join(delta.text for delta in deltas) == answer.text
-    assert engine._parts.store.trace(answer.trace_id) is not None
+    assert engine.trace(answer.trace_id).verb == "ask"
 
 
 def test_what_no_source_holds_is_not_found(engine, handbook):

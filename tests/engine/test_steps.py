@@ -167,8 +167,8 @@ def test_the_trace_has_the_repair(server):
     with opened(server, repair=True) as engine:
         engine.index([Document(id="leave", text=LEAVE)])
         answer = engine.ask(QUESTION)
-        trace = json.loads(engine._parts.store.trace(answer.trace_id))
-    (repair,) = [one for one in trace["stages"] if one["stage"] == "ground.repair"]
+        trace = engine.trace(answer.trace_id)
+    (repair,) = [one for one in trace.stages if one["stage"] == "ground.repair"]
     assert (repair["unsupported"], repair["kept"]) == (1, "second")
 
 

@@ -64,6 +64,16 @@ def test_it_says_what_the_chat_template_adds(generator):
     assert usage.prompt_tokens == counter.count(said) + counter.chat_overhead
 
 
+def test_it_says_what_each_further_message_adds_at_most(folder, generator):
+    counter = generator.counter
+    said = ["Who approves expenses?", "The head of finance.", "And travel?"]
+    roles = ("user", "assistant", "user")
+    chat = [Message(role=role, content=text) for role, text in zip(roles, said, strict=True)]
+    prompt = ChatPrompt("", load_model(folder).tokenizer).ids(chat, DEFAULT_OPTIONS)
+    texts = sum(counter.count(text) for text in said)
+    assert len(prompt) <= texts + counter.chat_overhead + 2 * counter.message_overhead
+
+
 def test_greedy_is_what_the_library_generates(folder, generator):
     loaded = load_model(folder)
     prompt = ChatPrompt("", loaded.tokenizer).ids(

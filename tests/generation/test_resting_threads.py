@@ -35,8 +35,9 @@ def models(tmp_path_factory):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks GNU's OpenMP")
-@pytest.mark.parametrize("backend", ["transformers", "llama"])
-@pytest.mark.parametrize("user", [None, "ACTIVE"])
+@pytest.mark.parametrize(
+    ("backend", "user"), [("transformers", None), ("llama", None), ("llama", "ACTIVE")]
+)
 def test_openmp_is_told_before_it_is_loaded_unless_the_user_has(models, backend, user):
     """It reads the policy once, whichever import brings it in."""
     if backend == "llama":

@@ -10,7 +10,7 @@ import ctxeng
 PACKAGE = Path(ctxeng.__file__).parent
 ORDER = """
 types errors protocols settings text trace store generation embedding loading chunking tools
-indexing retrieval reranking rewriting memory routing grounding context engine agent replay
+indexing retrieval reranking rewriting memory routing grounding context replay engine agent
 evaluation tuning finetuning testing serving cli __main__
 """.split()  # noqa: SIM905 - reads as the list that it is
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -74,8 +74,14 @@ def test_a_damaged_file_that_was_left_open_is_found_before_it_is_used(workspace,
 def test_damage_that_is_met_later_is_an_error_of_ours(workspace):
     file = workspace / FILE
     data = bytearray(file.read_bytes())
-    for page in range(4, len(data) // 4096):
-        data[page * 4096 : page * 4096 + 64] = b"\x5a" * 64
+    with sqlite3.connect(file) as db:
+        rows = db.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'meta'").fetchall()
+    db.close()
+    at_once = {page for (page,) in rows} | {1}
+    for page in range(2, len(data) // 4096 + 1):
+        at = (page - 1) * 4096
+        if page not in at_once and b"CREATE " not in data[at : at + 4096]:
+            data[at : at + 64] = b"\x5a" * 64
     file.write_bytes(data)
     store = open_store(workspace, read_only=True)
     with pytest.raises(WorkspaceError, match="damaged"):
@@ -92,7 +98,7 @@ def test_a_file_without_our_tables_is_an_error_of_ours(workspace):
     db.close()
     store = open_store(workspace)
     with pytest.raises(WorkspaceError, match="no such table: trace"):
-        store.trace("x")
+        store.trace(SCOPE, "x")
     store.close()
 
 
@@ -156,3 +162,32 @@ def test_deleted_text_leaves_no_bytes_behind(tmp_path):
     store.remove(SCOPE, document_ids=["d"])
     store.close()
     assert all(b"xylophone-secret" not in data for data in files(tmp_path).values())
+
+
+@pytest.mark.parametrize(
+    ("damage", "read"),
+    [
+        ("UPDATE document SET record = replace(record, '\"id\"', '\"ie\"')", "document"),
+        ("UPDATE document SET record = replace(record, '\"id\"', '\"ie\"')", "neighbours"),
+        ("UPDATE document SET record = '{'", "neighbours"),
+        ("UPDATE document SET text = CAST(x'ff' AS TEXT)", "document"),
+        ("UPDATE chunk SET heading_path = '['", "neighbours"),
+        ("UPDATE chunk SET heading_path = 'x'", "missing"),
+        ("UPDATE chunk SET defines = '7x'", "changes"),
+    ],
+)
+def test_rows_that_no_value_can_be_made_of_are_told_as_damage(workspace, damage, read):
+    """A bit of a text can flip without SQLite seeing it."""
+    with sqlite3.connect(workspace / FILE) as db:
+        db.execute(damage)
+    db.close()
+    store = open_store(workspace)
+    reads = {
+        "document": lambda: store.document(SCOPE, "d1"),
+        "neighbours": lambda: store.neighbours(SCOPE, "d1", 0, 9),
+        "missing": lambda: store.missing_vectors("m", 9),
+        "changes": lambda: store.changes(0, 1_000),
+    }
+    with pytest.raises(WorkspaceError, match=r"damaged: a (row|text) .*Nothing was overwritten"):
+        reads[read]()
+    store.close()

@@ -10,7 +10,7 @@ import pytest
 from ctxeng import Document, Scope, WorkspaceError
 from ctxeng.errors import WorkspaceBusyError
 from ctxeng.store import open_store, writer_lock
-from ctxeng.testing.stores import entry_of, long_document
+from ctxeng.testing.stores import entry_of, long_document, trace_record
 
 SCOPE = Scope()
 SMALL = long_document("d", ["pump"])
@@ -67,13 +67,14 @@ def test_many_threads_write_without_loss(store):
             missing = store.missing_vectors("m", 3)
             assert isinstance(missing, list)
             store.set_meta(f"key {worker}", str(number))
-            store.put_trace(f"{worker} {number}", "{}")
+            store.put_trace(SCOPE, trace_record(f"{worker} {number}"))
 
     with ThreadPoolExecutor(6) as pool:
         for done in [pool.submit(write, worker) for worker in range(6)]:
             done.result(TIMEOUT)
     assert store.counts(SCOPE).documents == 90
     assert {store.get_meta(f"key {worker}") for worker in range(6)} == {"14"}
+    assert len(store.traces(SCOPE)) == 90
     changes, last = store.changes(0, 1_000)
     assert last == store.last_change() == 180
     assert len({change.number for change in changes}) == 180

@@ -39,6 +39,7 @@ def test_every_letter_stands_in_a_quote(text, text_format):
         ("def f():\n    return 1", "code", ["\n```\ndef f():\n    return 1\n```\n"]),
         ("x = 1", "code", ["`x = 1`"]),
         ("!!! ???", "plain", []),
+        ("| a | b |\n| --- | --- |\n| 1 | 2 |", "markdown", ["a | b", "a: 1 | b: 2"]),
     ],
 )
 def test_as_an_answer_shows_them(text, text_format, shown):

@@ -1,0 +1,135 @@
+"""The prompt of a turn: what stays the same from turn to turn stands first, then the sources, and
+the question last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ctxeng.context import Assembler, render
+from ctxeng.context.candidates import Given
+from ctxeng.context.plan import Candidate, ContextPlan, Section
+from ctxeng.context.trust import clean
+from ctxeng.errors import BudgetError
+from ctxeng.protocols import TokenCounter
+from ctxeng.types import Context, Hit, Message, Segment
+
+PINS, HISTORY, SOURCES = "pins", "history", "sources"
+LEAST_SOURCES = 100
+"""Tokens; with less room than this for sources there is no answer."""
+RESOLVED_BY = "the question before it"
+# Version 1. Changing a word here changes every prompt: keep the old one beside the new.
+PINNED = "Keep these notes of the user in mind:\n"
+
+
+def turn_plan(window: int, *, reply: int) -> ContextPlan:
+    """Instructions, pinned notes, what was said before, sources, the question. What was said before
+    has been compacted to its share of the window, so all of it is required.
+    """
+    return ContextPlan(
+        name="conversation",
+        sections=(
+            Section(
+                name="instructions",
+                role="system",
+                trust="system",
+                volatility="stable",
+                required=True,
+            ),
+            Section(
+                name=PINS,
+                role="system",
+                trust="user",
+                volatility="stable",
+                required=True,
+                heading=PINNED,
+            ),
+            Section(name=HISTORY, trust="user", volatility="growing", required=True),
+            Section(
+                name=SOURCES, trust="document", minimum=LEAST_SOURCES, numbered=True, heading=""
+            ),
+            Section(name="question", trust="user", required=True, heading=render.QUESTION),
+        ),
+        budget=window,
+        reply=reply,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPrompt:
+    """Builds the prompt of a turn. Deterministic: same input, same bytes."""
+
+    plan: ContextPlan
+    assembler: Assembler
+    counter: TokenCounter
+    most: int
+    """Tokens that the sources take at most: what the whole prompt of ``ask`` may have."""
+    quotes: bool
+    """Nobody reads what was said before: the question is put with the one that it leans on."""
+    pins: Sequence[str] = ()
+    history: Sequence[Message] = ()
+    salt: str = ""
+
+    def build(self, question: str, searched: str, hits: Sequence[Hit]) -> Context:
+        """The prompt for ``question`` from the ``hits`` (best first) for what was ``searched``.
+
+        Raises:
+            BudgetError: what must be in it does not fit; the message says who takes how much.
+        """
+        asked = Candidate(text=question)
+        if self.quotes and searched != question:
+            asked = Candidate(text=searched, transformation="resolved", made_by=RESOLVED_BY)
+        without = self._built(asked, [])
+        left = without.budget - without.tokens - sum(without.reserved.values())
+        room = min(self.most, left + self.counter.count(searched))  # the assembler counts it too
+        chosen = self.assembler.assemble(searched, hits, room)
+        pairs = pairwise(chosen.segments)
+        built = self._built(
+            asked, [_candidate(one, opens) for opens, one in pairs if one.source is not None]
+        )
+        lasting = (segment.section not in (SOURCES, "question") for segment in built.segments)
+        dropped = sorted((*built.dropped, *chosen.dropped), key=lambda row: -row.score)
+        return Context(
+            **{
+                **dict(built),
+                "query": question,
+                "dropped": tuple(dropped),
+                "stable": sum(lasting),
+            }
+        )
+
+    def _built(self, question: Candidate, sources: Sequence[Candidate]) -> Context:
+        given: dict[str, Given] = {
+            "instructions": render.INSTRUCTIONS,
+            PINS: [f"- {' '.join(clean(pin)[0].split())}\n" for pin in self.pins],
+            HISTORY: list(self.history),
+            SOURCES: list(sources),
+            "question": question,
+        }
+        try:
+            return self.plan.build(given, counter=self.counter, salt=self.salt)
+        except BudgetError as error:
+            raise BudgetError(
+                f"{error} The budget of a conversation is its window (--window, context.window), "
+                "and generation.max_tokens of it the reply's; notes can be unpinned, turns cleared."
+            ) from error
+
+
+def _candidate(source: Segment, opens: Segment) -> Candidate:
+    """A chosen source; the line that opens it says where it stands."""
+    label = opens.text.strip("\n<>").partition("] ")[2]
+    return Candidate(
+        text=source.text,
+        score=source.scores.get("worth"),
+        trust=source.trust,
+        label=label,
+        source=source.source,
+        reason=source.reason,
+        transformation=source.transformation,
+        made_by=source.made_by,
+        notes=source.notes,
+        scores=source.scores,
+        chunk_ids=source.chunk_ids,
+    )

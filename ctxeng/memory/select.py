@@ -1,0 +1,188 @@
+"""Chooses among notes: as much as can be kept of what is said only there.
+
+What a note is worth is the sum over what it states and no chosen note states yet. A rare number is
+worth more than one that stands in many notes; a row among hundreds alike is worth less than a
+sentence. Chosen by worth for a token: the greedy solution of a coverage problem under a budget.
+
+Source: Khuller, Moss & Naor 1999, "The budgeted maximum coverage problem"; for texts Lin & Bilmes
+2010, "Multi-document summarization via budgeted maximization of submodular functions".
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ctxeng.memory.distill import Note
+from ctxeng.protocols import TokenCounter
+
+MOST_CANDIDATES = 4_000
+"""Notes that are compared exactly; of more, those that look best by themselves."""
+WORTH: Mapping[str, float] = {
+    "number": 1.0,
+    "date": 1.2,
+    "name": 0.7,
+    "identifier": 1.0,
+    "path": 1.0,
+    "decision": 1.5,
+    "task": 1.2,
+    "constraint": 1.2,
+    "fault": 0.5,
+}
+WORD = 0.1
+"""Worth of a word that is no name or number."""
+FEW, SHARE = 5, 0.03
+"""A hint such as "never" is worth its full worth in so many notes, and in this share of them; the
+more notes beyond have it, the less it tells.
+"""
+ALIKE = 4
+"""Notes of one form that count as much as others; of more each counts less."""
+BY_MODEL = 1.5
+"""Worth of being written by a model, which has chosen already."""
+
+_HINTS = ("decision", "task", "constraint", "fault")
+_DIGITS = re.compile(r"\d+")
+_SHAPE = re.compile(r"\w*\d\w*|[^\W\d]+")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The notes on one text. ``header``: what it costs to name the text before the first of them;
+    ``factor``: what they are worth beside those on other texts.
+    """
+
+    notes: Sequence[Note]
+    header: int = 0
+    factor: float = 1.0
+
+
+@dataclass(slots=True)
+class _Candidate:
+    source: int
+    at: int
+    note: Note
+    states: Sequence[tuple[str, float]] = ()
+    cost: int = 0
+
+    @property
+    def worth(self) -> float:
+        return sum(worth for _, worth in self.states)
+
+    @property
+    def alone(self) -> float:
+        return self.worth / (len(self.note.text) + 20)
+
+
+def choose(sources: Sequence[Noted], *, room: int, counter: TokenCounter) -> list[list[Note]]:
+    """For each source the notes to keep, in their order; all of them cost at most ``room`` tokens,
+    counted one by one with the two that begin and end a line. They keep what they were worth: the
+    hundreds of lines alike that are gone next time count then, too.
+    """
+    candidates = _rated(sources)
+    if len(candidates) > MOST_CANDIDATES:
+        best = heapq.nlargest(MOST_CANDIDATES, candidates, key=lambda one: one.alone)
+        kept = {id(one) for one in best}
+        candidates = [one for one in candidates if id(one) in kept]
+    for one in candidates:
+        one.cost = counter.count(one.note.text) + 2
+    taken = _greedy(sources, candidates, room)
+    chosen: list[list[_Candidate]] = [[] for _ in sources]
+    for one in taken:
+        chosen[one.source].append(one)
+    return [
+        [replace(one.note, worth=round(one.worth, 4)) for one in sorted(some, key=lambda c: c.at)]
+        for some in chosen
+    ]
+
+
+def _greedy(
+    sources: Sequence[Noted], candidates: Sequence[_Candidate], room: int
+) -> list[_Candidate]:
+    """Lazily: what a candidate adds only falls while others are taken, so the best of the heap is
+    best if it still is when looked at again.
+    """
+    covered: set[str] = set()
+    opened: set[int] = set()
+    taken: list[_Candidate] = []
+
+    def density(one: _Candidate) -> float:
+        gain = sum(worth for stated, worth in one.states if stated not in covered)
+        return gain / (one.cost + (0 if one.source in opened else sources[one.source].header))
+
+    heap = [(-density(one), number) for number, one in enumerate(candidates)]
+    heapq.heapify(heap)
+    while heap:
+        _, number = heapq.heappop(heap)
+        one = candidates[number]
+        now = density(one)
+        if now <= 0:
+            continue
+        if heap and -now > heap[0][0]:
+            heapq.heappush(heap, (-now, number))
+            continue
+        cost = one.cost + (0 if one.source in opened else sources[one.source].header)
+        if cost > room:
+            continue
+        room -= cost
+        opened.add(one.source)
+        covered.update(stated for stated, _ in one.states)
+        taken.append(one)
+    return taken
+
+
+def _rated(sources: Sequence[Noted]) -> list[_Candidate]:
+    """Every note that states something, once, with what each of its statements is worth."""
+    candidates: list[_Candidate] = []
+    seen: set[str] = set()
+    forms: Counter[str] = Counter()
+    keys: list[str] = []
+    for number, source in enumerate(sources):
+        for at, note in enumerate(source.notes):
+            if note.text in seen:
+                continue
+            seen.add(note.text)
+            candidates.append(_Candidate(number, at, note))
+            keys.append(_form(note))
+            forms[keys[-1]] += 1
+    with_words = len(candidates) <= 5 * MOST_CANDIDATES
+    stated = [[*one.note.atoms, *(_words(one.note) if with_words else ())] for one in candidates]
+    spread = Counter(name for names in stated for name in names)
+    hints = Counter(kind for one in candidates for kind in one.note.kinds if kind in _HINTS)
+    common = FEW + SHARE * len(candidates)
+    rated = []
+    for one, key, names in zip(candidates, keys, stated, strict=True):
+        factor = sources[one.source].factor / math.sqrt(max(1.0, forms[key] / ALIKE))
+        states = [
+            (name, factor * WORTH.get(name.partition(":")[0], WORD) / (1 + math.log2(spread[name])))
+            for name in names
+        ]
+        states += [
+            (f"{kind}\0{one.note.text}", factor * WORTH[kind] * min(1.0, common / hints[kind]))
+            for kind in one.note.kinds
+            if kind in _HINTS
+        ]
+        if one.note.by:
+            states.append((f"by\0{one.note.text}", factor * BY_MODEL))
+        total = sum(worth for _, worth in states)
+        if total > 0:
+            most = min(1.0, one.note.worth / total)
+            one.states = [(name, worth * most) for name, worth in states]
+            rated.append(one)
+    return rated
+
+
+def _form(note: Note) -> str:
+    """What lines of one log or table have in common; sentences are alike only word by word."""
+    if note.row:
+        return "row " + _SHAPE.sub(lambda m: "0" if any(map(str.isdigit, m[0])) else "w", note.text)
+    return _DIGITS.sub("0", note.text)
+
+
+def _words(note: Note) -> list[str]:
+    """The words of a sentence; rows are told by their cells."""
+    return [] if note.row else [f"word:{word.lower()}" for word in _WORD.findall(note.text)]
