@@ -54,6 +54,8 @@ PLANS = 10_000
 CANDIDATES = 1_000
 TOP = 5
 DEPTH = 40
+HEADER = 24
+"""Tokens: about what the line above a source has."""
 OURS = "ctxeng"
 MULTIHOP = ("multihop_dev",)
 CHARACTERS = next(cut for cut in CUTS if cut.name.startswith("LangChain 1,000"))
@@ -365,17 +367,19 @@ def _planned(question: str, hits: Sequence[Hit], budget: int) -> Context:
 
 def _fullest(build: Callable[[int], Context], limit: int) -> Sequence[Place]:
     """The fullest context whose source text keeps the limit: what all else takes is added to the
-    budget until nothing changes.
+    budget until nothing changes, once as it is and once with the line above one more source.
     """
     best, fullest = list[Place](), -1
-    budget, tried = limit, set[int]()
-    while budget not in tried:
-        tried.add(budget)
-        context = build(budget)
-        spent = sum(COUNTER.count(source.text) for source in context.sources)
-        if fullest < spent <= limit:
-            best, fullest = _places(context), spent
-        budget = limit + sum(s.tokens for s in context.segments if s.source is None)
+    tried = set[int]()
+    for more in (0, HEADER):
+        budget = limit + more
+        while budget not in tried:
+            tried.add(budget)
+            context = build(budget)
+            spent = sum(COUNTER.count(source.text) for source in context.sources)
+            if fullest < spent <= limit:
+                best, fullest = _places(context), spent
+            budget = limit + more + sum(s.tokens for s in context.segments if s.source is None)
     return best
 
 

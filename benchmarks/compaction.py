@@ -14,7 +14,8 @@ is in nothing that stayed and was never handed to what makes the notes: our dist
 
 The peers run at their defaults, in environments of their own, with the same two models: one is
 perfect, it keeps every planted fact that it is handed, word for word, and nothing else, which no
-model is; the other replies with the first 4,000 characters of what it is handed. We use none.
+model is; the other replies with the first 4,000 characters of what it is handed. We use none, and
+beside that the perfect one.
 
 ``locomo``: each conversation in a window of a quarter of it. Of the numbers, names, dates … of the
 turns that the questions rest on, the share that is still in what the model would see; beside it
@@ -24,21 +25,26 @@ what the newest turns alone hold, at the same size.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from benchmarks import peers
 from benchmarks.data import Row, argument_parser, data_folder, print_table, read_jsonl, write_rows
 from benchmarks.data_compaction import Dictionary, History, history
-from ctxeng import compact
+from ctxeng import acompact, compact
 from ctxeng.context.compact import Compacted, MemoryArchive
 from ctxeng.context.history import count
 from ctxeng.memory import RuleDistiller
 from ctxeng.memory.audit import atoms
 from ctxeng.memory.distill import Note
+from ctxeng.protocols import Delta, Generator
 from ctxeng.text.tokens import PackagedTokenCounter
+from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
 
 OURS = "ctxeng.compact"
 TOKENS = 40_000
@@ -49,7 +55,7 @@ PEERS = ("langchain_compaction", "llamaindex_compaction", "haystack_compaction")
 MODELS = ("perfect", "first")
 COUNTER = PackagedTokenCounter()
 
-_ID = re.compile(r"#([a-z]{8,})")
+_ID = re.compile(r"#([a-z]{6,})")
 
 
 @dataclass
@@ -61,7 +67,6 @@ class Outcome:
     texts: Sequence[str]
     handed: Sequence[str]
     stored: Sequence[str]
-    compactions: int = 0
 
 
 @dataclass
@@ -75,24 +80,46 @@ class _Reading(RuleDistiller):
         return super().distill(text)
 
 
-def ours(messages: Sequence[Dictionary], window: int, *, grows: bool) -> Outcome:
+def ours(
+    messages: Sequence[Dictionary], window: int, *, grows: bool, model: Generator | None = None
+) -> Outcome:
+    """By rules, or with notes of a model beside them."""
     archive, distiller = MemoryArchive(), _Reading()
-    compactions = 0
 
     def shorter(chat: list[Dictionary]) -> Compacted[Dictionary]:
-        return compact(chat, window, archive=archive, distiller=distiller)
+        if model is None:
+            return compact(chat, window, archive=archive, distiller=distiller)
+        asked = partial(acompact, chat, window, model=model, archive=archive, distiller=distiller)
+        return anyio.run(asked)
 
     chat: list[Dictionary] = []
     for message in messages:
         if grows and message["role"] == "assistant":
-            made = shorter(chat)
-            compactions += made.report.changed
-            chat = made.messages
+            chat = shorter(chat).messages
         chat.append(message)
     made = shorter(chat)
-    compactions += made.report.changed
     texts = [message["content"] or "" for message in made.messages]
-    return Outcome(texts, distiller.handed, reachable(made, texts), compactions)
+    return Outcome(texts, distiller.handed, reachable(made, texts))
+
+
+class Recorded:
+    """The perfect model of the peers, which answers our prompt in its form; fits ``Generator``."""
+
+    name = "recorded"
+    counter = COUNTER
+
+    def __init__(self, facts: Sequence[str]) -> None:
+        self._facts = facts
+
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[Delta]:
+        lines, name = [], ""
+        for line in messages[-1].text.split("\n"):
+            name = head[1] if (head := re.match(r"<\w+ #(\w+) ", line)) else name
+            lines += [f"#{name} {fact}" for fact in self._facts if fact in line]
+        yield Delta(text="\n".join(lines))
+        yield Delta(usage=Usage(), stop="stop")
 
 
 def reachable(made: Compacted[Any], texts: Sequence[str]) -> list[str]:
@@ -111,7 +138,11 @@ def reachable(made: Compacted[Any], texts: Sequence[str]) -> list[str]:
 
 def measure(made: History, window: int, *, grows: bool) -> dict[str, dict[str, float]]:
     """By system the figures of one history in one window."""
-    outcomes = {OURS: ours(made.messages, window, grows=grows)}
+    perfect = Recorded([fact.sentence for fact in made.facts])
+    outcomes = {
+        OURS: ours(made.messages, window, grows=grows),
+        f"{OURS}, perfect model": ours(made.messages, window, grows=grows, model=perfect),
+    }
     for peer in filter(peers.is_installed, PEERS):
         for model in MODELS:
             task = {

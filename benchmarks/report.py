@@ -222,6 +222,17 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         _passages,
     ),
     (
+        "compaction",
+        "Long chats",
+        "100 facts in the history of an agent at work, 40,000 tokens long, most of them inside\n"
+        "results of tools; means of three histories, lowest and highest in brackets. At once, and\n"
+        "message by message, compacted before each reply where it must be. Unread: never handed\n"
+        "to what makes the notes. The perfect model keeps each fact that it is handed and nothing\n"
+        "else; the first model says the first 4,000 characters again. `locomo`: what is left of\n"
+        "the turns that the questions rest on, in a window of a quarter of the conversation.",
+        _by_set,
+    ),
+    (
         "loading",
         "Loading",
         "Share of the expected lines found in real files, beside `markitdown` on the same files.",

@@ -13,7 +13,7 @@ from ctxeng.types import Message, sha256
 
 _SYLLABLES = [a + b for a in "bcdfghjklmnprstvz" for b in "aeiou"]
 """Of ids: they cost a model half the tokens of digits, and are easier to copy."""
-_LENGTH = 4
+_LENGTH = 3
 
 
 class Archive(Protocol):

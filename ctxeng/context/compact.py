@@ -259,9 +259,9 @@ def _end(work: Work, messages: Sequence[M], reserve: int) -> Compacted[M]:
     Raises:
         BudgetError: they do not even fit the window.
     """
-    if work.forms:
-        made = rewrite(work, messages)
-    else:
+    made = rewrite(work, messages) if work.forms else None
+    if made is None or made.messages == [*messages]:  # nothing, or only notes merged with none
+        work.forms.clear()
         made = Rewritten([*messages], [*range(len(messages))], [], work.before)
     if made.tokens + reserve > work.window:
         raise BudgetError(

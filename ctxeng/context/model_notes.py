@@ -32,7 +32,7 @@ MOST_REQUESTS = 24
 AT_ONCE = 4
 MAX_TOKENS = 1_024
 
-_LINE = re.compile(r"^\W{0,4}#([a-z]{8,})[\s:.-]+(.+)$", re.M)
+_LINE = re.compile(r"^\W{0,4}#([a-z]{6,})[\s:.-]+(.+)$", re.M)
 
 Texts = Sequence[tuple[str, str, str]]
 """Id, label and text of each message."""

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 from ctxeng.context import build as building
 from ctxeng.context import render
 from ctxeng.context.candidates import Candidate, Given
+from ctxeng.context.counts import FILE_TOKENS
 from ctxeng.context.section import Section
 from ctxeng.context.trust import DEFAULT_POLICY, TrustPolicy
 from ctxeng.errors import BudgetError, ConfigError
@@ -99,7 +100,7 @@ class ContextPlan(Value):
         query: str | None = None,
         chat_overhead: int | None = None,
         window: int | None = None,
-        file_tokens: int = building.FILE_TOKENS,
+        file_tokens: int = FILE_TOKENS,
         salt: str = "",
     ) -> Context:
         """The prompt with the most value that the budget holds, minimums first.

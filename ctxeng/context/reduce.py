@@ -115,13 +115,20 @@ def reduce(work: Work) -> None:
     fixed = {number for number, unit in enumerate(found) if _stays(unit, work, last_reply)}
     room = work.limit - sum(found[number].tokens for number in fixed)
     for number, unit in enumerate(found):  # notes are merged with new ones, whatever else happens
-        if number not in fixed and len(unit.turns) == 1 and unit.turns[0].at in work.earlier:
+        if number not in fixed and _is_ours(unit, work):
             work.take(unit.turns[0], "out", "old turns")
-    for turns, form, step, factor in _reductions(found, fixed, room, last_reply):
+    ours = {number for number, unit in enumerate(found) if _is_ours(unit, work)}
+    for turns, form, step, factor in _reductions(found, fixed | ours, room, last_reply):
         if work.fits(room):
             return
         for turn in turns:
             work.take(turn, form, step, factor)
+
+
+def _is_ours(unit: Unit, work: Work) -> bool:
+    """Notes and bridges are no turns of anybody."""
+    (first, *others) = unit.turns
+    return not others and (first.at in work.earlier or first.text == BRIDGE)
 
 
 def _stays(unit: Unit, work: Work, last_reply: int) -> bool:

@@ -95,6 +95,8 @@ def _index(work: Work) -> tuple[str, int]:
         earlier = work.earlier.get(at)
         if earlier is None:
             turn = work.turns[at]
+            if turn.text == BRIDGE:
+                continue
             lines.append(f"#{work.ids[at]} {shown(turn.label)[:LABEL]}, {turn.tokens} tokens")
         elif earlier.index:
             before.append(earlier.index)

@@ -14,7 +14,7 @@ from ctxeng.context.compact import Compacted, CompactionReport, acompact, compac
 from ctxeng.context.plan import ContextPlan
 from ctxeng.engine.ask import StoredText, answer, find
 from ctxeng.engine.blocking import plain, plain_stream
-from ctxeng.engine.follow_up import self_contained
+from ctxeng.engine.follow_up import follows_up, self_contained
 from ctxeng.engine.session import (
     Pin,
     Session,
@@ -115,7 +115,7 @@ class Conversation:
         self._session.refuse_read_only()
         self._compaction = None
         text = whole(text)
-        earlier = await anyio.to_thread.run_sync(self._session.turns)
+        earlier = await anyio.to_thread.run_sync(self._session.turns) if follows_up(text) else []
         searched = self_contained(text, [turn.question for turn in earlier])
         generator = self._parts.generator_of(self._model)
         events = answer(
@@ -243,8 +243,11 @@ class Conversation:
         return made
 
     def _window_of(self, budget: int | None) -> int:
+        """Tokens that a turn may take, no more than its model reads where that is known."""
         settings = self._parts.settings
+        wanted = budget or self._window or settings.context.window
+        if self._model is None and self._parts.generator is not None:
+            return wanted
         table = settings.models.get(self._model or settings.generation.model)
         known = known_window(table) if table else None
-        wanted = budget or self._window or settings.context.window
         return min(wanted, known or wanted)

@@ -29,6 +29,7 @@ def catch_up(store: SqliteStore, index: TantivyIndex, *, verify: bool = False) -
     Args:
         verify: also compare all ids, as after an unclean end.
     """
+    index.refresh()  # another engine may have written since this one looked
     rebuilt = _damage(store, index, verify=verify)
     if rebuilt:
         index.reset()

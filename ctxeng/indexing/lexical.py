@@ -84,6 +84,12 @@ class TantivyIndex:
             self._documents.apply([c for c in changes if c.kind == "document"], upto)
             self._chunks.apply([c for c in changes if c.kind == "chunk"], upto)
 
+    def refresh(self) -> None:
+        """See what others have committed; cheap where nobody has."""
+        with self._lock:
+            self._chunks.refresh_if_changed()
+            self._documents.refresh_if_changed()
+
     def reset(self) -> None:
         """Throw everything away, to be filled again from the store."""
         with self._lock:
@@ -101,9 +107,7 @@ class TantivyIndex:
         return _idf(self._chunks, "body", term)
 
     def search(self, query: Query, limit: int) -> list[Match]:
-        with self._lock:
-            self._chunks.refresh_if_changed()
-            self._documents.refresh_if_changed()
+        self.refresh()
         asked = _asked(self._chunks, query.text)
         named = self._defined(query.text)
         if limit <= 0 or not (asked or named):

@@ -37,6 +37,8 @@ class Note:
     """Of ``Kind``; and ``fault`` where the line tells of an error."""
     atoms: tuple[str, ...] = ()
     """The numbers, names, identifiers … in it, each once, behind its kind: ``number:30``."""
+    hints: tuple[str, ...] = ()
+    """The words by which it is a decision, a task …, behind the kind: ``task:deadline``."""
     row: bool = False
     """A line of a log, a table or a data file, of which there may be many alike."""
     by: str = ""
@@ -146,7 +148,7 @@ def note(piece: str, *, by: str = "", worth: float = math.inf) -> Note:
     if stamp and not _FAULT.search(text):
         text, stamp = text[stamp.end() :], None
     atoms: dict[str, None] = {}
-    kinds: dict[str, None] = {}
+    hints: dict[str, None] = {}
     run: list[str] = []
     held, start, end, before = "", 0, -2, ""
 
@@ -159,10 +161,10 @@ def note(piece: str, *, by: str = "", worth: float = math.inf) -> Note:
         token = match.group()
         kind, cue, first = _told(token)
         if cue:
-            kinds[cue] = None
+            hints[f"{cue}:{token.strip(_EDGES).lower()}"] = None
         pair = _CUES.get(f"{before} {token.lower()}") if before else None
         if pair:
-            kinds[pair] = None
+            hints[f"{pair}:{before} {token.lower()}"] = None
         before = token.lower() if first else ""
         bare = token.strip(_EDGES)
         if kind and match.start() <= end + 2 and _join(held, run, kind, bare):
@@ -173,9 +175,8 @@ def note(piece: str, *, by: str = "", worth: float = math.inf) -> Note:
             held, run, start = kind, [bare], match.start()
         end = match.end()
     keep()
-    for atom in atoms:
-        kinds[atom.partition(":")[0]] = None
-    return Note(text, tuple(kinds), tuple(atoms), row, by, worth)
+    kinds = dict.fromkeys(one.partition(":")[0] for one in (*hints, *atoms))
+    return Note(text, tuple(kinds), tuple(atoms), hints=tuple(hints), row=row, by=by, worth=worth)
 
 
 def _join(held: str, run: Sequence[str], kind: str, token: str) -> bool:

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ctxeng.memory.distill import Note
 from ctxeng.protocols import TokenCounter
@@ -23,29 +24,32 @@ from ctxeng.protocols import TokenCounter
 MOST_CANDIDATES = 4_000
 """Notes that are compared exactly; of more, those that look best by themselves."""
 WORTH: Mapping[str, float] = {
-    "number": 1.0,
+    "number": 1.1,
     "date": 1.2,
-    "name": 0.7,
-    "identifier": 1.0,
+    "name": 0.8,
+    "identifier": 0.7,
     "path": 1.0,
-    "decision": 1.5,
-    "task": 1.2,
-    "constraint": 1.2,
+    "decision": 1.0,
+    "task": 0.8,
+    "constraint": 0.6,
     "fault": 0.5,
 }
 WORD = 0.1
 """Worth of a word that is no name or number."""
-FEW, SHARE = 5, 0.03
+FEW, SHARE = 5, 0.01
 """A hint such as "never" is worth its full worth in so many notes, and in this share of them; the
 more notes beyond have it, the less it tells.
 """
+LOCAL_FEW, LOCAL_SHARE = 2, 0.1
+"""As many lines of one text, and this share of them, may have a kind of atom before it is worth
+less there."""
 ALIKE = 4
 """Notes of one form that count as much as others; of more each counts less."""
 BY_MODEL = 1.5
 """Worth of being written by a model, which has chosen already."""
 
-_HINTS = ("decision", "task", "constraint", "fault")
 _DIGITS = re.compile(r"\d+")
+_SMALL, _CAPITALS = re.compile(r"[^\W\dA-Z_]+"), re.compile(r"[A-Z]+")
 _SHAPE = re.compile(r"\w*\d\w*|[^\W\d]+")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -152,19 +156,23 @@ def _rated(sources: Sequence[Noted]) -> list[_Candidate]:
     with_words = len(candidates) <= 5 * MOST_CANDIDATES
     stated = [[*one.note.atoms, *(_words(one.note) if with_words else ())] for one in candidates]
     spread = Counter(name for names in stated for name in names)
-    hints = Counter(kind for one in candidates for kind in one.note.kinds if kind in _HINTS)
+    usual = _usual(sources)
+    hints = Counter(hint for one in candidates for hint in one.note.hints)
     common = FEW + SHARE * len(candidates)
     rated = []
     for one, key, names in zip(candidates, keys, stated, strict=True):
         factor = sources[one.source].factor / math.sqrt(max(1.0, forms[key] / ALIKE))
+        here = usual[one.source]
         states = [
-            (name, factor * WORTH.get(name.partition(":")[0], WORD) / (1 + math.log2(spread[name])))
-            for name in names
+            (name, factor * _worth(name, here) / (1 + math.log2(spread[name]))) for name in names
         ]
+        told: dict[str, float] = {}
+        for hint in one.note.hints:
+            kind = hint.partition(":")[0]
+            told[kind] = max(told.get(kind, 0.0), min(1.0, common / hints[hint]))
         states += [
-            (f"{kind}\0{one.note.text}", factor * WORTH[kind] * min(1.0, common / hints[kind]))
-            for kind in one.note.kinds
-            if kind in _HINTS
+            (f"{kind}\0{one.note.text}", factor * WORTH[kind] * share)
+            for kind, share in told.items()
         ]
         if one.note.by:
             states.append((f"by\0{one.note.text}", factor * BY_MODEL))
@@ -174,6 +182,30 @@ def _rated(sources: Sequence[Noted]) -> list[_Candidate]:
             one.states = [(name, worth * most) for name, worth in states]
             rated.append(one)
     return rated
+
+
+def _usual(sources: Sequence[Noted]) -> list[dict[str, float]]:
+    """For each text what atoms of a kind and form are worth there: where every line has a number of
+    three digits, such a number tells little, and an address is as telling as ever.
+    """
+    found = []
+    for source in sources:
+        lines = Counter(form for note in source.notes for form in {*map(_shape, note.atoms)})
+        free = LOCAL_FEW + LOCAL_SHARE * len(source.notes)
+        found.append({form: min(1.0, free / count) for form, count in lines.items()})
+    return found
+
+
+def _worth(name: str, here: Mapping[str, float]) -> float:
+    worth = WORTH.get(name.partition(":")[0])
+    return WORD if worth is None else worth * here.get(_shape(name), 1.0)
+
+
+@lru_cache(maxsize=100_000)
+def _shape(atom: str) -> str:
+    """``identifier:worker-17`` → ``identifier:a-0``."""
+    kind, _, text = atom.partition(":")
+    return f"{kind}:{_CAPITALS.sub('A', _SMALL.sub('a', _DIGITS.sub('0', text)))}"
 
 
 def _form(note: Note) -> str:

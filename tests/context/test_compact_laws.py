@@ -220,12 +220,12 @@ def test_a_hundred_compactions_in_a_row_do_not_drift(pinned):
         assert [chat[at] for at in pinned] == [rules]
     assert sum(m["content"] == BRIDGE for m in chat) <= 1
     # every message of all that was said is in the chat, or is reached from it by ids
-    reached, open_ids = set(), set(re.findall(r"#([a-z]{8,})", json.dumps(chat)))
+    reached, open_ids = set(), set(re.findall(r"#([a-z]{6,})", json.dumps(chat)))
     while open_ids:
         texts = {made.fetch(id_) for id_ in open_ids}
         reached |= texts
         lists = "\n".join(text for text in texts if text.startswith("#"))
-        open_ids = set(re.findall(r"^#([a-z]{8,})", lists, re.M))
+        open_ids = set(re.findall(r"^#([a-z]{6,})", lists, re.M))
     for message in said:
         if message["content"] and message not in chat:
             assert message["content"] in reached

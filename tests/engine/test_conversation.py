@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 
 import anyio
 import pytest
@@ -178,7 +179,7 @@ def test_each_prompt_goes_on_where_the_lasting_part_of_the_one_before_ended(serv
     server.reset(*(chat(f"Answer number {n}.") for n in range(5)))
     conversation = engine.chat("a", model="far")
     built = [conversation.say(f"{QUESTION} Case {n}.").context for n in range(5)]
-    for before, after in zip(built, built[1:], strict=False):
+    for before, after in pairwise(built):
         kept = "".join(segment.text for segment in before.segments[: before.stable])
         assert after.text.startswith(kept)
         assert after.stable == before.stable + 2
@@ -304,7 +305,7 @@ def test_a_compacted_history_outlives_its_engine(tmp_path, server):
         kept = "".join(segment.text for segment in before.segments[: before.stable])
         assert after.text.startswith(kept)
         notes = next(s for s in after.segments if s.transformation == "summarised")
-        assert conversation.fetch(re.search(r"#([a-z]{8,})", notes.text)[1])
+        assert conversation.fetch(re.search(r"#([a-z]{5,})", notes.text)[1])
 
 
 def test_whoever_compacts_while_another_clears_brings_nothing_back(engine):

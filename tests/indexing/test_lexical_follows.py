@@ -190,3 +190,20 @@ def test_long_values_are_filtered_by_their_beginning(workspace):
     catch_up(store, index)
     assert len(index.search(Query(text="gear", filter={"k": (value,)}), 9)) == 1
     assert index.search(Query(text="gear", filter={"k": ("w" + value,)}), 9) == []
+
+
+def test_two_that_write_in_turns_see_each_others_rows_and_double_none(tmp_path):
+    """Both were opened before either wrote, as two processes of one workspace are."""
+    store = open_store(tmp_path)
+    both = [TantivyIndex(tmp_path / "lexical"), TantivyIndex(tmp_path / "lexical")]
+    for turn in range(6):
+        text = f"A pump of turn {turn}."
+        store.put(SCOPES[0], [entry_of(Document(id=f"d{turn % 4}", text=text))])
+        done = catch_up(store, both[turn % 2])
+        assert not done.rebuilt
+        for index in both:
+            found = index.search(Query(text="pump"), ALL)
+            assert len(found) == len({match.chunk_id for match in found}) == min(turn + 1, 4)
+    for index in both:
+        index.close()
+    store.close()
