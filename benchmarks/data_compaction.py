@@ -69,7 +69,7 @@ same way as its neighbour|unless the operator stops it""".replace("\n", " ").spl
 
 
 def history(counter: TokenCounter, *, tokens: int = 40_000, seed: int = 7) -> History:
-    """Messages of about so many tokens, facts spread evenly over them."""
+    """Messages of so many tokens, or of as many more as the facts need, spread evenly over them."""
     draw = random.Random(seed)
     facts = _facts(draw)
     waiting = list(facts)

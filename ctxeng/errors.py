@@ -16,7 +16,10 @@ A message says what happened, to which input, and what to do.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ctxeng.types import Usage
 
 
 class CtxengError(Exception):
@@ -73,13 +76,20 @@ class BackendError(CtxengError):
         kind: BackendErrorKind = "other",
         retry_after: float | None = None,
         text: str = "",
+        why: str = "",
+        usage: Usage | None = None,
     ) -> None:
-        """``retry_after``: seconds that the server asks to wait; ``text``: what had come."""
+        """``retry_after``: seconds that the server asks to wait; ``text``: what had come; ``why``:
+        of a reply that cannot be used, what is wrong with it, as its model may be told; ``usage``:
+        what that reply took, where it is known.
+        """
         super().__init__(message)
         self.retryable = retryable
         self.kind = kind
         self.retry_after = retry_after
         self.text = text
+        self.why = why
+        self.usage = usage
 
 
 class BudgetError(CtxengError):

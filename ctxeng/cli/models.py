@@ -11,6 +11,7 @@ from ctxeng.cli import output
 from ctxeng.cli.options import AsJson, Config
 
 if TYPE_CHECKING:
+    from ctxeng.generation.models import ModelStatus
     from ctxeng.protocols import Progress
 
 models = typer.Typer(invoke_without_command=True, no_args_is_help=False)
@@ -51,8 +52,16 @@ def list_models(
             for one in found
         ],
     )
-    output.note(f"`ctxeng ask` uses {default}; --model NAME or generation.model choose another.")
+    output.note(_says_who_answers(default, found))
     return output.OK
+
+
+def _says_who_answers(default: str, found: list[ModelStatus]) -> str:
+    usable = {one.name: one.usable for one in found}
+    if default not in usable:
+        return f"generation.model = {default!r} is none of these: choose one, or use --model NAME."
+    but = "" if usable[default] else ", which cannot be used now"
+    return f"`ctxeng ask` uses {default}{but}; --model NAME or generation.model choose another."
 
 
 @models.command()

@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar, get_args
+
+import anyio
 
 from ctxeng.context.archive import Archive, MemoryArchive, message_of, record_of, text_of
 from ctxeng.context.history import Turn, pins, read
@@ -185,7 +188,8 @@ async def acompact(
     text it is about is left out, and ``report.remarks`` says how many were. A model that fails is
     done without: the rules have read everything by then.
     """
-    work = _begin(
+    begin = partial(
+        _begin,
         messages,
         _share(window, trigger, target, reserve),
         window=window,
@@ -194,6 +198,7 @@ async def acompact(
         counter=counter or model.counter,
         distiller=distiller,
     )
+    work = await anyio.to_thread.run_sync(begin)
     fresh = [at for at in sorted(work.forms) if at not in work.earlier]
     if fresh:
         texts = [(work.ids[at], work.turns[at].label, work.turns[at].text) for at in fresh]
@@ -201,7 +206,7 @@ async def acompact(
         work.remarks += remarks
         for at in fresh:
             work.notes[at] = [*written.get(work.ids[at], ()), *work.notes[at]]
-    return _end(work, messages, reserve)
+    return await anyio.to_thread.run_sync(_end, work, messages, reserve)
 
 
 def _share(window: int, trigger: float, target: float, reserve: int) -> tuple[int, int]:

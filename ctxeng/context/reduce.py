@@ -160,7 +160,7 @@ def _reductions(
     for number in [*old, *sorted(recent - last)]:
         yield found[number].turns, "out", "old turns", 1.0
     for turn in sorted((t for n in last for t in found[n].turns), key=lambda t: (-t.tokens, t.at)):
-        if turn.tokens > 2 * SMALL and not turn.message.tool_calls and not turn.media:
+        if turn.tokens > 2 * SMALL and not turn.message.tool_calls:
             yield [turn], "replaced", "newest messages", 1.0
 
 

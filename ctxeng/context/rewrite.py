@@ -12,7 +12,7 @@ from ctxeng.context.history import PER_MESSAGE, count
 from ctxeng.context.notes import BRIDGE, Block, Entry, block, heading, keep, result_block
 from ctxeng.context.reduce import DETOUR, FACTORS, Work
 from ctxeng.memory.distill import Note, shown
-from ctxeng.memory.select import Noted, choose
+from ctxeng.memory.select import Choice, Noted
 from ctxeng.types import Message
 
 M = TypeVar("M", bound=Message | Mapping[str, object])
@@ -51,11 +51,12 @@ def rewrite(work: Work, messages: Sequence[M]) -> Rewritten[M]:
         Noted(source.notes, count(work.counter, heading(source.entry)) + 1, source.factor)
         for source in sources
     ]
+    choice = Choice(noted, work.counter)
     index = _index(work)
     room = work.limit - work.base
     made: Rewritten[M] = Rewritten()
     for attempt in range(TRIES):
-        chosen = choose(noted, room=max(0, room), counter=work.counter)
+        chosen = choice.within(max(0, room))
         made = _write(work, messages, [*zip(sources, chosen, strict=True)], index)
         over = made.tokens - work.limit
         if over <= 0 or room <= 0:

@@ -12,8 +12,9 @@ import anyio
 from ctxeng.context import Assembler
 from ctxeng.engine.draft import Draft, ground
 from ctxeng.engine.wiring import Parts
-from ctxeng.errors import BackendError, ConfigError, CtxengError
+from ctxeng.errors import BackendError, BudgetError, ConfigError, CtxengError
 from ctxeng.generation import EXTRACTIVE, NOT_FOUND
+from ctxeng.generation.profiles import known_window
 from ctxeng.generation.reply import closable
 from ctxeng.grounding import unheld
 from ctxeng.protocols import Delta, Generator, TokenCounter
@@ -102,6 +103,7 @@ async def answer(
 
     Raises:
         BackendError: the model failed before it had said anything.
+        BudgetError: the prompt cannot hold the question beside the reply.
     """
     generator = parts.generator_of(model)
     quotes = generator.name == EXTRACTIVE
@@ -113,9 +115,11 @@ async def answer(
     if session:
         inputs["session"] = session
     recorder = Recorder("chat" if session else "ask", inputs)
-    build = build or partial(
-        build_context, parts, text, filter=filter, mode="hybrid", counter=generator.counter
-    )
+    if build is None:
+        budget = within_window(parts, model, budget)
+        build = partial(
+            build_context, parts, text, filter=filter, mode="hybrid", counter=generator.counter
+        )
     async with _recorded(parts, recorder):
         with recording(recorder):
             draft = Draft(await build(budget=budget))
@@ -135,13 +139,43 @@ async def answer(
             if repairs:
                 yield Delta(text=draft.text)
                 yield Delta(usage=draft.usage, stop=draft.stop, error=draft.error)
+        draft.notes = (*_failures(recorder), *draft.notes)
         recorder.answer = draft.answer(generator.name)
     yield Answer(**{**dict(recorder.answer), "trace_id": recorder.trace_id})
+
+
+def within_window(parts: Parts, model: str | None, budget: int | None) -> int | None:
+    """The budget that leaves the model room for its reply, where its window is known.
+
+    Raises:
+        BudgetError: the reply may take the whole window.
+    """
+    if model is None and parts.generator is not None:
+        return budget
+    settings = parts.settings
+    name = model or settings.generation.model
+    table = settings.models.get(name)
+    window = known_window(table) if table else None
+    if window is None:
+        return budget
+    room = window - settings.generation.max_tokens
+    if room <= 0:
+        raise BudgetError(
+            f"model {name!r}: generation.max_tokens = {settings.generation.max_tokens} leaves no "
+            f"room for a prompt in its window of {window} tokens. Lower max_tokens."
+        )
+    return min(budget or settings.context.budget, room)
 
 
 def _inputs(asked: Query, budget: int | None, mode: SearchMode) -> Facts:
     wanted: Facts = {key: [*values] for key, values in asked.filter.items()}
     return {"query": asked.text, "budget": budget, "filter": wanted, "mode": mode}
+
+
+def _failures(recorder: Recorder) -> list[str]:
+    """Of models in whose place others were asked."""
+    fallen = [one for one in recorder.stages if one["stage"] == "generate.fallback"]
+    return [f"Another model was asked, because of this one: {one['why']}" for one in fallen]
 
 
 @asynccontextmanager

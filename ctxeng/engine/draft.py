@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ctxeng.engine.wiring import Parts
@@ -12,6 +12,12 @@ from ctxeng.grounding import SUPPORTED, Checked, ModelSupport, cite, repair
 from ctxeng.protocols import Delta, Generator, Verifier
 from ctxeng.trace import stage
 from ctxeng.types import Answer, Citation, Claim, Context, StopReason, Usage
+
+CUT: Mapping[StopReason, str] = {
+    "length": "The answer is cut off: it has all the tokens that it may (generation.max_tokens).",
+    "filtered": "The answer is not all that the model wrote: its vendor filters what it says.",
+}
+"""Ends that the reader of an answer should know of."""
 
 
 @dataclass(slots=True)
@@ -55,6 +61,8 @@ async def ground(
     it once more where something rests on nothing. Quotes are cited, and need no more.
     """
     draft.usage = _counted(draft, generator)
+    if draft.stop is not None and draft.stop in CUT:
+        draft.notes += (CUT[draft.stop],)
     if draft.text == NOT_FOUND:
         return
     with stage("ground") as facts:

@@ -77,12 +77,16 @@ class Api:
                     yield delta
             text = "".join(texts)
             failed = talk.failed or _unusable(text, called, talk.reading, options)
-            if failed is not None and (failed.verdict or not (text or called)):
+            if failed is not None and not (failed.verdict or text or called):
                 raise self._error(failed, talk.key, text)
             usage = await self._usage(talk.reading.usage, messages, options, text)
             times = {"seconds": time.perf_counter() - began, "first_token_seconds": first}
             usage = usage.model_copy(update=times)
+            if failed is not None and failed.verdict:
+                raise self._error(failed, talk.key, text, usage)
             if failed is not None:
+                if failed.kind in {"unavailable", "bad_reply"}:  # the place was right until then
+                    failed.advice = failed.advice or "Ask again."
                 error = self._said(failed, talk.key)
                 yield Delta(usage=usage, stop="interrupted", error=error)
             else:
@@ -173,13 +177,17 @@ class Api:
             if names:
                 error.retryable, error.retry_after = True, 0.0
 
-    def _error(self, failed: TryError, key: Secret, text: str) -> BackendError:
+    def _error(
+        self, failed: TryError, key: Secret, text: str, usage: Usage | None = None
+    ) -> BackendError:
         return BackendError(
             self._said(failed, key),
             retryable=failed.retryable,
             kind=failed.kind,
             retry_after=failed.retry_after,
             text=key.hide(text + failed.text if failed.verdict else text),
+            why=one_line(key.hide(failed.what)) if failed.verdict else "",
+            usage=usage,
         )
 
     def _said(self, failed: TryError, key: Secret) -> str:

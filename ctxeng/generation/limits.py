@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -17,9 +19,20 @@ from ctxeng.errors import BackendError
 from ctxeng.generation.reply import closable
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.settings import GenerationSettings, PriceSettings
-from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
+from ctxeng.types import (
+    DEFAULT_OPTIONS,
+    Attachment,
+    GenerationOptions,
+    Image,
+    Message,
+    Usage,
+)
 
 MILLION = 1_000_000
+IMAGE = 5_000
+"""Tokens that are put aside for an image: an estimate, as vendors scale images down."""
+BASE64 = 4
+"""Characters of a file, in base64, that are put aside as one token: three bytes."""
 
 
 class Paced:
@@ -77,6 +90,10 @@ class Ledger(Protocol):
         """Correct what was put aside by what it has cost more (or, negative, less)."""
         ...
 
+    def spent(self, day: str) -> float:
+        """The day's sum, with what is put aside."""
+        ...
+
 
 class ProcessLedger:
     """Forgets with the process: for a model without a workspace."""
@@ -97,11 +114,14 @@ class ProcessLedger:
         with self._turn:
             self._spent[day] = self._spent.get(day, 0.0) + difference
 
+    def spent(self, day: str) -> float:
+        return self._spent.get(day, 0.0)
+
 
 class Priced:
     """Says what each reply cost, and makes no call that could go over a spend limit.
 
-    Before a call the most that it can cost is put aside: the prompt by the model's own count, all
+    Before a call the most that it can cost is put aside: the prompt as ``most_tokens`` has it, all
     of it written to the cache where that is dearer, and ``max_tokens`` of reply. Concurrent calls
     can therefore not go over a limit together.
     """
@@ -130,11 +150,8 @@ class Priced:
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[Delta]:
-        prompt = sum(self.counter.count(message.text) for message in messages)
-        most = Usage(prompt_tokens=prompt, completion_tokens=options.max_tokens)
-        reserved = cost_of(most, _dearest(self._prices))
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        await anyio.to_thread.run_sync(self._reserve, day, reserved)
+        reserved = await anyio.to_thread.run_sync(self._reserve, day, messages, options)
         cost = 0.0  # a call that fails before anything has come costs nothing
         try:
             async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
@@ -146,26 +163,61 @@ class Priced:
                         cost = cost_of(delta.usage, self._prices)
                         usage = delta.usage.model_copy(update={"cost": cost})
                         yield replace(delta, usage=usage)
+        except BackendError as error:
+            if error.usage is not None:  # a reply that came to its end and cannot be used
+                cost = cost_of(error.usage, self._prices)
+                error.usage = error.usage.model_copy(update={"cost": cost})
+            raise
         finally:
             self._session.settle_spend("", cost - reserved)
             self._ledger.settle_spend(day, cost - reserved)
 
-    def _reserve(self, day: str, amount: float) -> None:
-        limits = self._limits
+    def _reserve(self, day: str, messages: Sequence[Message], options: GenerationOptions) -> float:
+        """What is put aside."""
+        prompt = most_tokens(self.counter, messages, options)
+        most = Usage(prompt_tokens=prompt, completion_tokens=options.max_tokens)
+        amount, limits = cost_of(most, _dearest(self._prices)), self._limits
         if limits.spend_per_call is not None and amount > limits.spend_per_call:
-            raise self._over("call", amount, limits.spend_per_call)
+            raise self._over("call", amount, limits.spend_per_call, 0.0)
         if not self._session.reserve_spend("", amount, limits.spend_per_session):
-            raise self._over("session", amount, limits.spend_per_session)
+            raise self._over("session", amount, limits.spend_per_session, self._session.spent(""))
         if not self._ledger.reserve_spend(day, amount, limits.spend_per_day):
             self._session.settle_spend("", -amount)
-            raise self._over("day", amount, limits.spend_per_day)
+            raise self._over("day", amount, limits.spend_per_day, self._ledger.spent(day))
+        return amount
 
-    def _over(self, what: str, amount: float, limit: float | None) -> BackendError:
+    def _over(self, what: str, amount: float, limit: float | None, spent: float) -> BackendError:
+        before = f", {spent:.4f} is spent or put aside" if spent else ""
         return BackendError(
-            f"{self.name}: not called: it could cost {amount:.4f}, and the limit for a {what} is "
-            f"{limit}. Raise generation.spend_per_{what}, or lower max_tokens or the budget.",
+            f"{self.name}: not called: it could cost {amount:.4f}{before}, and the limit for a "
+            f"{what} is {limit}. Raise generation.spend_per_{what}, or lower max_tokens or the "
+            "budget.",
             kind="budget",
         )
+
+
+def most_tokens(
+    counter: TokenCounter, messages: Sequence[Message], options: GenerationOptions
+) -> int:
+    """Tokens of a prompt, on the high side: with its tools, calls and schema as JSON (the schema is
+    asked for twice, natively and in words), images and files by estimate, and the margin of a
+    counter that is approximate.
+    """
+    texts = [message.text for message in messages]
+    texts += [call.model_dump_json() for message in messages for call in message.tool_calls]
+    texts += [tool.model_dump_json() for tool in options.tools]
+    if options.json_schema is not None:
+        texts += [json.dumps(options.json_schema)] * 2
+    margin: float = getattr(counter, "margin", 0.0)
+    pictured = 0
+    for message in messages:
+        for part in () if isinstance(message.content, str) else message.content:
+            match part:
+                case Image():
+                    pictured += IMAGE
+                case Attachment():
+                    pictured += len(part.data) // BASE64
+    return math.ceil(sum(map(counter.count, texts)) * (1 + margin)) + pictured
 
 
 def _dearest(prices: PriceSettings) -> PriceSettings:

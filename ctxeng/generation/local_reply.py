@@ -98,6 +98,7 @@ class LocalReply:
                 "ask for less at once.",
                 kind="bad_reply",
                 text=self.text,
+                why=f"it does not hold to the schema: {why}.",
             )
         return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from ctxeng.errors import BackendError
 from ctxeng.generation.reply import closable
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
@@ -26,8 +27,12 @@ class Metered:
     async def stream(
         self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[Delta]:
-        async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
-            async for delta in deltas:
-                if delta.usage is not None:
-                    self.usage = self.usage + delta.usage
-                yield delta
+        try:
+            async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
+                async for delta in deltas:
+                    if delta.usage is not None:
+                        self.usage = self.usage + delta.usage
+                    yield delta
+        except BackendError as error:
+            self.usage = self.usage + (error.usage or Usage())
+            raise

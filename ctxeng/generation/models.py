@@ -106,7 +106,7 @@ def model_statuses(settings: Settings) -> list[ModelStatus]:
     made.append(_local_status())
     made += [_packaged_status(model) for model in PACKAGED.values()]
     made += [_registered_status(one) for one in registered().values()]
-    made += [_table_status(name, table) for name, table in settings.models.items()]
+    made += [_named_status(name, settings) for name in settings.models]
     return made
 
 
@@ -149,13 +149,34 @@ def _adapter_status(one: Registered) -> ModelStatus:
     return ModelStatus(one.name, "transformers", one.where, True, why)
 
 
+def _named_status(name: str, settings: Settings) -> ModelStatus:
+    """Of a table in the settings, with the models that it falls back on or escalates to, and with
+    the spend limits.
+    """
+    from ctxeng.generation.named import open_generator
+
+    table = settings.models[name]
+    status = _table_status(name, table)
+    if not status.usable:
+        return status
+    try:
+        open_generator(name, settings, idf=lambda _: 1.0, replies=None)
+    except CtxengError as error:
+        return _unusable(name, table, error)
+    return status
+
+
 def _table_status(name: str, table: ModelSettings) -> ModelStatus:
     try:
         why = _usable_because(table)
     except CtxengError as error:
-        what, _, advice = str(error).partition(". ")
-        return ModelStatus(name, table.backend, table.model, False, what, advice)
+        return _unusable(name, table, error)
     return ModelStatus(name, table.backend, table.model, True, why)
+
+
+def _unusable(name: str, table: ModelSettings, error: CtxengError) -> ModelStatus:
+    what, _, advice = str(error).partition(". ")
+    return ModelStatus(name, table.backend, table.model, False, what, advice)
 
 
 def _usable_because(table: ModelSettings) -> str:

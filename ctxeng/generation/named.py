@@ -118,8 +118,12 @@ class _Opening:
             return self._limited(_added(name), FREE)
         if table is None or table.backend == "extractive":
             return ExtractiveGenerator(self.idf)
+        try:
+            backend = _BACKENDS[table.backend](table)
+        except ConfigError as error:
+            raise ConfigError(f"model {name!r}: {error}") from error
         paced = Paced(
-            _BACKENDS[table.backend](table),
+            backend,
             max_concurrent=table.max_concurrent,
             requests_per_minute=table.requests_per_minute,
         )

@@ -143,7 +143,8 @@ def profile_of(table: ModelSettings) -> Profile:
     if table.profile:
         if table.profile not in PROFILES:
             raise ConfigError(
-                f"profile = {table.profile!r} is none of {', '.join(sorted(PROFILES))}."
+                f"profile = {table.profile!r} is none of {', '.join(sorted(PROFILES))}. Take one "
+                "of them, or leave it out."
             )
         profile = PROFILES[table.profile]
         if (profile is ANTHROPIC) != (vendor is ANTHROPIC):
@@ -206,8 +207,10 @@ def known_prices(table: ModelSettings) -> PriceSettings | None:
 
 def known_window(table: ModelSettings) -> int | None:
     """Tokens that prompt and reply may have together; None: nobody knows."""
+    if table.context_window or table.backend not in _OF_BACKEND:
+        return table.context_window
     model = known_model(table)
-    return table.context_window or (model.window if model else None)
+    return model.window if model else None
 
 
 def _begins(model: str, name: str) -> bool:

@@ -92,6 +92,6 @@ def kind_of(where: str) -> Kind:
     if not is_hub_name(where) or where.startswith((".", "~", "/")):
         raise ConfigError(
             f"{where or 'model'}: there is no such folder or file, and it is no hub name "
-            "(owner/name). `ctxeng models` lists what there is."
+            "(owner/name). Check the path; `ctxeng models` lists what there is."
         )
     return "hub"

@@ -61,5 +61,6 @@ def _parsed(text: str, model: str) -> JsonValue:
             f"{model}: the reply is no JSON, though a schema was asked for: {error}.",
             kind="bad_reply",
             text=text,
+            why=f"it is no JSON: {error}.",
         ) from error
     return value

@@ -10,10 +10,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.holding import why_not
+from ctxeng.generation.metered import Metered
 from ctxeng.generation.reply import collect
 from ctxeng.protocols import Generator
 from ctxeng.trace import stage
-from ctxeng.types import GenerationOptions, Message, Metadata, Reply, Usage
+from ctxeng.types import GenerationOptions, Message, Metadata, Reply
 
 TRIES = 3
 SHOWN = 4_000
@@ -77,16 +78,14 @@ async def structured(
     wanted = schema_of(schema)
     options = GenerationOptions(**{**dict(options), "json_schema": wanted})
     asked = list(messages)
-    spent = Usage()
+    metered = Metered(generator)
     why = text = ""
     for number in range(1, max(1, tries) + 1):
-        reply, text, why = await _try(generator, asked, options, schema, wanted)
+        reply, text, why = await _try(metered, asked, options, schema, wanted)
         with stage("generate.structured") as facts:
             facts["try"], facts["why"], facts["text"] = number, why, text[:SHOWN] if why else ""
-        if reply is not None:
-            spent = spent + reply.usage
         if reply is not None and not why:
-            return Reply(**{**dict(reply), "usage": spent})
+            return Reply(**{**dict(reply), "usage": metered.usage})
         asked = [
             *messages,
             Message(role="assistant", content=text or "(nothing)"),
@@ -94,9 +93,10 @@ async def structured(
         ]
     raise BackendError(
         f"{generator.name}: none of {max(1, tries)} replies holds to the schema; the last one: "
-        f"{why} Ask for less at once, raise max_tokens, or take a stronger model.",
+        f"{why.rstrip(' .')}. Ask for less at once, raise max_tokens, or take a stronger model.",
         kind="bad_reply",
         text=text,
+        usage=metered.usage,
     )
 
 
@@ -130,7 +130,7 @@ async def _try(
     except BackendError as error:
         if error.kind != "bad_reply":
             raise
-        return None, error.text, str(error)
+        return None, error.text, error.why or str(error)
     if reply.tool_calls:
         return reply, reply.text, ""  # a model that may call tools may ask for one first
     return reply, reply.text, why_not(reply.value, wanted) or _why_no_model(reply, schema)

@@ -82,33 +82,43 @@ class _Candidate:
         return self.worth / (len(self.note.text) + 20)
 
 
-def choose(sources: Sequence[Noted], *, room: int, counter: TokenCounter) -> list[list[Note]]:
-    """For each source the notes to keep, in their order; all of them cost at most ``room`` tokens,
-    counted one by one with the two that begin and end a line. They keep what they were worth: the
-    hundreds of lines alike that are gone next time count then, too.
-    """
-    candidates = _rated(sources)
-    if len(candidates) > MOST_CANDIDATES:
-        best = heapq.nlargest(MOST_CANDIDATES, candidates, key=lambda one: one.alone)
-        kept = {id(one) for one in best}
-        candidates = [one for one in candidates if id(one) in kept]
-    for one in candidates:
-        one.cost = counter.count(one.note.text) + 2
-    taken = _greedy(sources, candidates, room)
-    chosen: list[list[_Candidate]] = [[] for _ in sources]
-    for one in taken:
-        chosen[one.source].append(one)
-    return [
-        [replace(one.note, worth=round(one.worth, 4)) for one in sorted(some, key=lambda c: c.at)]
-        for some in chosen
-    ]
+class Choice:
+    """Notes on several texts, rated once beside each other; chosen for any room."""
+
+    def __init__(self, sources: Sequence[Noted], counter: TokenCounter) -> None:
+        candidates = _rated(sources)
+        if len(candidates) > MOST_CANDIDATES:
+            best = heapq.nlargest(MOST_CANDIDATES, candidates, key=lambda one: one.alone)
+            candidates = sorted(best, key=lambda one: (one.source, one.at))
+        for one in candidates:
+            one.cost = counter.count(one.note.text) + 2
+        self._sources = sources
+        self._candidates = candidates
+
+    def within(self, room: int) -> list[list[Note]]:
+        """For each text the notes to keep, in their order; all of them cost at most ``room``
+        tokens, counted one by one with the two that begin and end a line. They keep what they were
+        worth: next time the hundreds of lines alike are gone, and count all the same.
+        """
+        chosen: list[list[_Candidate]] = [[] for _ in self._sources]
+        for one in _greedy(self._sources, self._candidates, room):
+            chosen[one.source].append(one)
+        return [
+            [replace(one.note, worth=round(one.worth, 4)) for one in sorted(some, key=_place)]
+            for some in chosen
+        ]
+
+
+def _place(one: _Candidate) -> int:
+    return one.at
 
 
 def _greedy(
     sources: Sequence[Noted], candidates: Sequence[_Candidate], room: int
 ) -> list[_Candidate]:
-    """Lazily: what a candidate adds only falls while others are taken, so the best of the heap is
-    best if it still is when looked at again.
+    """Lazily: what a candidate adds falls while others are taken, so the best of the heap is looked
+    at again before it is taken. (The first note on a text also pays for its header, so the others
+    get cheaper; they are found when their turn comes.)
     """
     covered: set[str] = set()
     opened: set[int] = set()

@@ -46,7 +46,7 @@ def test_what_counts_as_kept_read_and_retrievable(made):
 @pytest.mark.parametrize("with_model", [False, True])
 def test_nothing_is_deleted_unread_by_us_and_all_comes_back(made, with_model):
     model = Recorded([fact.sentence for fact in made.facts]) if with_model else None
-    for window, grows, least in ((14_000, False, 85), (8_000, True, 60)):
+    for window, grows, least in ((14_000, False, 85), (8_000, True, 45)):
         found = figures(made, ours(made.messages, window, grows=grows, model=model))
         assert (found["lost"], found["deleted unread"]) == (0, 0)
         assert found["kept"] >= least

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.engine.speaking import Speaking
-from tests.generation.server import serving
+from tests.generation.server import chat, serving, status
 
 QUESTION = "How long is parental leave?"
 SETTINGS = """
@@ -117,6 +117,40 @@ def test_who_situates_chunks_is_told_when_it_fails_and_what_it_took_when_not(
     assert ran.code == 0
     assert " tokens, " in ran.err
     assert "rules.md" in ctxeng("search", "zweihornig").out
+
+
+def test_a_key_that_a_server_sends_back_is_in_no_output_trace_or_file(
+    ctxeng, _serving, indexed, monkeypatch
+):
+    key = "own-4711-abcdefghij-0123456789"  # of no form that is known
+    monkeypatch.setenv("OUR_ACCESS", key)
+    text = SETTINGS.format(url=_serving.url)
+    text = text.replace('model = "some-model"', 'model = "some-model"\nkey_env = "OUR_ACCESS"')
+    (indexed / "ctxeng.toml").write_text(text)
+    _serving.reset(
+        status(401, {"error": {"message": f"{key} is wrong"}}),
+        status(302, Location=f"http://127.0.0.1:9/?key={key}"),
+        chat(f"Your key is {key}. Parental leave is 20 weeks [1]."),
+    )
+    for code in (1, 1, 0):
+        asked = ctxeng("ask", QUESTION)
+        shown = ctxeng("trace", "show", "last"), ctxeng("trace", "show", "last", "--json")
+        assert (asked.code, *(ran.code for ran in shown)) == (code, 0, 0)
+        assert not any(key in ran.out + ran.err for ran in (asked, *shown))
+    assert [head["authorization"] for head in _serving.headers] == [f"Bearer {key}"] * 3
+    files = [file for file in indexed.rglob("*") if file.is_file()]
+    assert files
+    assert not any(key.encode() in file.read_bytes() for file in files)
+
+
+def test_a_day_is_limited_over_restarts(ctxeng, speaking, monkeypatch):
+    monkeypatch.setenv("CTXENG_GENERATION__CACHE", "false")
+    told = ctxeng("ask", QUESTION, "--json").value["usage"]["cost"]
+    monkeypatch.setenv("CTXENG_GENERATION__SPEND_PER_DAY", str(told / 2))
+    ran = ctxeng("ask", QUESTION)
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{told:.4f} is spent" in ran.err
+    assert speaking.steps == ["answer"]
 
 
 def test_an_unknown_name_is_one_line_that_names_the_setting(ctxeng, speaking, indexed):

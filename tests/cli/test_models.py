@@ -38,6 +38,17 @@ def test_models_json_is_one_value_with_every_model(ctxeng, place):
     assert all({"usable", "why", "advice", "backend"} <= set(one) for one in value["models"])
 
 
+@pytest.mark.parametrize(
+    ("default", "told"),
+    [("nobody", "is none of these"), ("local", "uses local, which cannot be used now")],
+)
+def test_a_default_that_cannot_answer_is_told(ctxeng, place, default, told):
+    (place / "ctxeng.toml").write_text(f'[generation]\nmodel = "{default}"\n')
+    ran = ctxeng("models")
+    assert ran.code == 0
+    assert told in ran.err
+
+
 def test_a_folder_is_added_and_then_listed(ctxeng, place):
     make_model(place / "ours")
     assert ctxeng("models", "add", "tuned", "ours").code == 0

@@ -5,7 +5,7 @@ import pytest
 
 from ctxeng import Document, Engine, Settings
 from ctxeng.engine.model import open_model
-from ctxeng.errors import BackendError, ConfigError
+from ctxeng.errors import BackendError, BudgetError, ConfigError
 from ctxeng.generation.decoding import last_number, self_consistency
 from ctxeng.grounding import SUPPORTED
 from ctxeng.settings import EmbeddingSettings, GenerationSettings, ModelSettings, PriceSettings
@@ -115,6 +115,39 @@ def test_a_context_that_is_too_long_is_built_smaller_once(server, engine):
     assert len(server.bodies) == 2
 
 
+def test_a_context_leaves_room_for_the_reply_in_a_window_that_is_known(server):
+    configured = settings(server, max_tokens=100)
+    far = configured.models["far"].model_copy(update={"context_window": 300})
+    configured = configured.model_copy(update={"models": {"far": far}})
+    with Engine.open(":memory:", settings=configured) as engine:
+        engine.index([Document(id=f"{n}", text=f"{LEAVE} {n} " * 40) for n in range(20)])
+        assert engine.ask(QUESTION, model="far").context.budget == 200
+        assert engine.ask(QUESTION, model="far", budget=150).context.budget == 150
+        assert engine.ask(QUESTION, model="extractive").context.budget > 200
+
+
+def test_a_window_that_the_reply_may_fill_is_an_error_that_says_so(server):
+    configured = settings(server, max_tokens=300)
+    far = configured.models["far"].model_copy(update={"context_window": 300})
+    configured = configured.model_copy(update={"models": {"far": far}})
+    with Engine.open(":memory:", settings=configured) as engine:
+        engine.index([Document(id="leave", text=LEAVE)])
+        with pytest.raises(BudgetError, match="max_tokens = 300 leaves no room"):
+            engine.ask(QUESTION, model="far")
+    assert not server.bodies
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("length", "max_tokens"), ("content_filter", "vendor")]
+)
+def test_an_answer_that_is_cut_off_says_so(server, engine, reason, told):
+    server.reset(chat("Parental leave is 20 weeks, fully", reason=reason))
+    (note,) = engine.ask(QUESTION, model="far").notes
+    assert told in note
+    server.reset(chat("20 weeks [1]."))
+    assert engine.ask(f"{QUESTION} Please.", model="far").notes == ()
+
+
 def test_the_setting_names_who_answers(server):
     server.reset(chat("20 weeks [1]."))
     with Engine.open(":memory:", settings=settings(server, model="far")) as engine:
@@ -142,13 +175,45 @@ def test_a_model_that_fails_falls_back_on_the_next_one(server):
     server.reset(status(401), chat("20 weeks [1]."))
     with Engine.open(":memory:", settings=configured) as engine:
         engine.index([Document(id="leave", text=LEAVE)])
-        assert engine.ask(QUESTION, model="first").text == "20 weeks [1]."
+        answer = engine.ask(QUESTION, model="first")
+    assert answer.text == "20 weeks [1]."
+    (note,) = answer.notes
+    assert "Another model was asked" in note
+    assert "status 401" in note
     assert [body["model"] for body in server.bodies] == ["m", "other"]
 
 
 def test_an_unknown_model_is_named_with_those_that_there_are(engine):
     with pytest.raises(ConfigError, match=r"no model is called 'near'.*extractive, local, far"):
         engine.ask(QUESTION, model="near")
+
+
+def test_replies_that_cannot_be_used_cost_what_they_took(server):
+    server.reset(chat("no json"), chat("no json"), chat('"yes"'))
+    model = open_model("far", settings=settings(server, spend_per_session=1))
+    reply = model.generate("Is it?", schema={"type": "string"})
+    assert (reply.value, reply.usage.prompt_tokens, reply.usage.completion_tokens) == (
+        "yes",
+        33,
+        21,
+    )
+    assert reply.usage.cost == pytest.approx(3 * (11 * 2 + 7 * 10) / 1e6)
+    server.reset(*[chat("no json")] * 3)
+    with pytest.raises(BackendError) as caught:
+        model.generate("Is it?", schema={"type": "string"})
+    assert caught.value.usage.cost == pytest.approx(reply.usage.cost)
+    assert caught.value.text == "no json"
+
+
+def test_a_table_that_leads_nowhere_is_named(server):
+    odd = ModelSettings(backend="openai", model="m", base_url="http://me:hunter2@127.0.0.1/v1")
+    configured = settings(server).model_copy(update={"models": {"odd": odd}})
+    with (
+        Engine.open(":memory:", settings=configured) as engine,
+        pytest.raises(ConfigError, match=r"^model 'odd': base_url holds a user") as caught,
+    ):
+        engine.ask(QUESTION, model="odd")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_model_alone_writes_replies_to_messages(server):

@@ -1,5 +1,6 @@
 """Pace and price."""
 
+import math
 import threading
 import time
 
@@ -7,11 +8,20 @@ import anyio
 import pytest
 
 from ctxeng.errors import BackendError
-from ctxeng.generation.limits import Paced, Priced, ProcessLedger, cost_of
+from ctxeng.generation.counting import ApproximateCounter
+from ctxeng.generation.limits import IMAGE, Paced, Priced, ProcessLedger, cost_of, most_tokens
 from ctxeng.generation.reply import collect
 from ctxeng.settings import GenerationSettings, PriceSettings
 from ctxeng.store import open_store
-from ctxeng.types import DEFAULT_OPTIONS, GenerationOptions, Message, Usage
+from ctxeng.types import (
+    DEFAULT_OPTIONS,
+    Attachment,
+    GenerationOptions,
+    Image,
+    Message,
+    Tool,
+    Usage,
+)
 from tests.generation.scripted import Scripted
 
 HELLO = [Message(role="user", content="hello")]
@@ -19,8 +29,8 @@ PRICES = PriceSettings(prompt=1_000_000, completion=2_000_000)  # 1 and 2 for ea
 SHORT = GenerationOptions(max_tokens=30)
 
 
-async def reply(generator, options=SHORT):
-    return await collect(generator.stream(HELLO, options), options, model="scripted")
+async def reply(generator, options=SHORT, messages=HELLO):
+    return await collect(generator.stream(messages, options), options, model="scripted")
 
 
 def test_no_more_replies_run_at_once_than_allowed():
@@ -140,6 +150,46 @@ def test_a_call_that_could_go_over_a_limit_is_not_made(limit):
     assert not inner.calls
 
 
+TOOL = Tool(name="look", description="Looks something up. " * 50)
+SCHEMA = {"type": "object", "description": "What is asked for. " * 50}
+PIXEL = Image(media_type="image/png", data="AAAA")
+PDF = Attachment(name="a.pdf", media_type="application/pdf", data="A" * 4_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "least"),
+    [
+        ("Hi", {"tools": (TOOL,)}, 200),
+        ("Hi", {"json_schema": SCHEMA}, 400),
+        (("Hi", PIXEL), {}, IMAGE),
+        (("Hi", PDF), {}, 1_000),
+    ],
+    ids=["tools", "schema", "image", "file"],
+)
+def test_what_is_put_aside_holds_for_all_that_is_sent(content, options, least):
+    inner = Scripted(["a"])
+    limits = GenerationSettings(spend_per_call=least)
+    model = Priced(inner, PriceSettings(prompt=1_000_000), limits=limits, ledger=ProcessLedger())
+    asked = [Message(role="user", content=content)]
+    options = GenerationOptions(max_tokens=1, **options)
+    with pytest.raises(BackendError, match="spend_per_call"):
+        anyio.run(reply, model, options, asked)
+    assert not inner.calls
+
+
+def test_a_count_that_is_approximate_is_put_aside_with_its_margin():
+    counter, asked = ApproximateCounter(), [Message(role="user", content="word " * 1_000)]
+    exact = counter.count(asked[0].text)
+    assert most_tokens(counter, asked, SHORT) == math.ceil(exact * (1 + counter.margin)) > exact
+
+
+def test_a_refusal_says_what_is_spent_already():
+    model = priced(Scripted(["a"], ["b"]), spend_per_day=100)
+    anyio.run(reply, model)  # costs 50
+    with pytest.raises(BackendError, match=r"could cost 6\d\.0+, 50\.0+ is spent .* day is 100"):
+        anyio.run(reply, model)
+
+
 def test_what_was_put_aside_and_not_spent_is_free_again():
     inner = Scripted(["a"], usage=Usage(prompt_tokens=1, completion_tokens=1))  # costs 3
     model = priced(inner, spend_per_session=70, spend_per_day=70)
@@ -155,6 +205,15 @@ def test_a_call_that_fails_before_anything_has_come_costs_nothing():
     with pytest.raises(BackendError, match="no such key"):
         anyio.run(reply, model)
     assert sum(ledger._spent.values()) == 0
+
+
+def test_a_reply_that_cannot_be_used_costs_what_it_took():
+    took = Usage(prompt_tokens=3, completion_tokens=4)
+    ledger = ProcessLedger()
+    model = priced(Scripted(BackendError("no JSON", kind="bad_reply", usage=took)), ledger)
+    with pytest.raises(BackendError, match="no JSON") as caught:
+        anyio.run(reply, model)
+    assert caught.value.usage.cost == sum(ledger._spent.values()) == 3 + 4 * 2
 
 
 def test_a_reply_that_is_cut_off_counts_as_much_as_it_could_have_cost():

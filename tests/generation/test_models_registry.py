@@ -19,7 +19,7 @@ from ctxeng.generation.models import (
 from ctxeng.generation.packaged import models_cache
 from ctxeng.generation.registry import Registered, registered, remember
 from ctxeng.generation.sources import llama_source, transformers_source
-from ctxeng.settings import ModelSettings, Settings
+from ctxeng.settings import GenerationSettings, ModelSettings, Settings
 from tests.generation.packaged_model import cache_home
 from tests.generation.tiny import ask, make_model, table
 
@@ -202,6 +202,28 @@ def test_tables_are_listed_with_why_they_cannot_be_used(folder, monkeypatch, tmp
     shown = status_of("gpt", **tables)
     assert shown.usable
     assert "sk-0123456789" not in repr(shown)
+
+
+def test_what_a_table_leads_to_must_be_usable_too():
+    table = {"backend": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+    tables = {
+        "falls": {**table, "fallback": "nowhere"},
+        "rises": {**table, "escalate": "rises"},
+        "lands": {**table, "fallback": "extractive"},
+    }
+    assert status_of("lands", **tables).usable
+    assert "no model is called 'nowhere'" in status_of("falls", **tables).why
+    assert "ctxeng.toml" in status_of("falls", **tables).advice
+    assert "goes round in a circle" in status_of("rises", **tables).why
+
+
+def test_a_model_of_unknown_price_is_not_usable_under_a_spend_limit():
+    far = ModelSettings(backend="openai", model="m", base_url="https://models.example/v1")
+    limited = Settings(models={"far": far}, generation=GenerationSettings(spend_per_day=1))
+    (status,) = (one for one in model_statuses(limited) if one.name == "far")
+    assert not status.usable
+    assert "no price is known" in status.why
+    assert status_of("far", far=far).usable
 
 
 def test_an_adapter_that_is_gone_is_listed_as_such(tmp_path):

@@ -474,6 +474,8 @@ def test_a_reply_that_does_not_hold_to_the_schema_is_an_error_with_its_text(
     assert (error.kind, error.text) == ("bad_reply", said)
     with pytest.raises(BackendError, match=says):
         raise error
+    assert error.why.startswith("the reply does not hold to the schema")
+    assert server.host not in error.why
 
 
 def test_a_call_instead_of_json_is_no_error(server):

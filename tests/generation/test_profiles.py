@@ -139,6 +139,12 @@ def test_windows_are_known_or_given():
     assert known_window(table(model="brand-new")) is None
 
 
+@pytest.mark.parametrize("backend", ["transformers", "llama", "extractive"])
+def test_a_backend_without_a_vendor_has_the_window_that_it_is_given(backend):
+    assert known_window(ModelSettings(backend=backend, model="m", context_window=5)) == 5
+    assert known_window(ModelSettings(backend=backend, model="m")) is None
+
+
 @pytest.mark.parametrize("model", ["o3", "o4-mini", "gpt-5", "gpt-5-mini", "gpt-5.5", "gpt-6-sol"])
 def test_models_that_think_first_are_sent_no_temperature(model):
     assert not PROFILES["openai"].takes_sampling(model)

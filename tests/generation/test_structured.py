@@ -84,7 +84,8 @@ def test_each_repair_starts_from_the_question_and_not_from_all_that_failed():
 @pytest.mark.parametrize("tries", [1, 2, 5])
 def test_after_so_many_tries_it_is_an_error_with_the_last_text(tries):
     generator = Scripted(*[[f"{{number {n}"] for n in range(9)])
-    with pytest.raises(BackendError, match=f"none of {tries} replies") as failed:
+    said = rf"none of {tries} replies .*: it is no JSON: [^.]*\. Ask for less"
+    with pytest.raises(BackendError, match=said) as failed:
         run(generator, tries=tries)
     assert len(generator.calls) == tries
     assert failed.value.kind == "bad_reply"
@@ -97,6 +98,20 @@ def test_a_backend_that_refuses_its_own_reply_is_asked_again():
     assert run(generator).value["age"] == 36
     assert generator.calls[1][0][1].content == "{}"
     assert "too short" in generator.calls[1][0][2].content
+
+
+def test_a_model_is_told_what_is_wrong_and_not_what_its_user_may_do():
+    refused = BackendError(
+        "m@http://host: it is cut off. Raise max_tokens.",
+        kind="bad_reply",
+        text="{",
+        why="it is cut off",
+    )
+    generator = Scripted(refused, ["no json"], [ADA])
+    run(generator)
+    told = [messages[-1].content for messages, _ in generator.calls[1:]]
+    assert told[0].startswith("That reply cannot be used: it is cut off\nReply again")
+    assert told[1].startswith("That reply cannot be used: it is no JSON: ")
 
 
 def test_other_failures_are_not_tried_again():
