@@ -526,6 +526,7 @@ def test_a_stream_half_closed_after_the_first_token_keeps_what_has_come(backend,
         came, why = interrupted(deltas(generator))
         assert came == "half"
         assert "connection" in why
+        assert why.endswith("Ask again.")
         assert len(server.requests) == 1
 
 
