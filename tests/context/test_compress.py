@@ -152,7 +152,7 @@ def test_definitions_are_whole(tokens, query):
 
 
 @pytest.mark.parametrize("tokens", [150, 600])
-@pytest.mark.parametrize("file", ["context/page.py", "types.py", "replay/diff.py"])
+@pytest.mark.parametrize("file", ["context/page.py", "types/context.py", "replay/diff.py"])
 def test_functions_of_real_code_are_whole_and_classes_that_fit(file, tokens):
     text = (Path(ctxeng.__file__).parent / file).read_text("utf-8")
     lines = [0]
