@@ -1,8 +1,8 @@
 """How much of a prompt is as it was in the turn before, so that a cache need not read it again?
 
-    python -m benchmarks.peers install          # once, for LangChain's trimming
+    python -m benchmarks.peers install          # once, for the others
     ctxeng models add smollm2                   # once, for the time that it saves
-    python -m benchmarks.prefix [--data DIR] [--json FILE] [--quick]
+    python -m benchmarks.prefix [--data DIR] [--json FILE] [--quick] [--shares]
 
 Chats of 20 turns about one corpus: each turn has a question, the passages found for it, an answer,
 and every fourth a tool's call and result. All builders have the same budget and the same parts.
@@ -10,6 +10,17 @@ and every fourth a tool's call and result. All builders have the same budget and
 conversational retrieval does, ``passages last`` in the question's; in both the chat is trimmed by
 its ``trim_messages``. Measured is the share of the tokens of turns 2 to 20 that are the start of
 the prompt before; and what the packaged model reads and how long, asked for one token a turn.
+
+The middlewares that make long chats fit (those of ``benchmarks.compaction``, at their defaults) get
+the same chat message by message and are asked before each reply, that after a tool's result
+included. What they leave stands between the instructions and the passages, as in ``passages last``;
+``ctxeng.compact``, by rules, does the same work there. Their window is what the largest passages of
+the chat leave of the budget, and in a set of its own the whole budget: they begin at 70 % of it, so
+instructions and passages fit beside it on average, and larger ones do not. Some go over the budget
+either way, which ``tokens of the largest`` tells. Where they summarise, the recorded model keeps
+the questions that it is handed and nothing else. The packaged model reads none of these prompts.
+
+``--shares`` measures all but the times, and takes those over from the FILE that it replaces.
 """
 
 from __future__ import annotations
@@ -38,8 +49,9 @@ from benchmarks.data import (
     read_retrieval_sets,
     write_rows,
 )
-from ctxeng import ConfigError, Document, Engine, GenerationOptions, Hit
+from ctxeng import ConfigError, Document, Engine, GenerationOptions, Hit, compact
 from ctxeng.context import plan as plans
+from ctxeng.context.compact import MemoryArchive
 from ctxeng.generation.messages import as_messages
 from ctxeng.protocols import Generator
 from ctxeng.text.tokens import PackagedTokenCounter
@@ -54,6 +66,7 @@ TIMED = 1_000
 """Tokens of the prompts that the packaged model reads."""
 COUNTER = PackagedTokenCounter()
 OURS = "ctxeng, plan chat"
+OUR_COMPACTION = "ctxeng.compact"
 INSTRUCTIONS = (
     "You answer questions about people, places and works. Answer from the passages where they "
     "help, in one sentence, and say so where they do not. Name the passage that you rest on. Do "
@@ -141,13 +154,13 @@ def rag_prompt(turns: Sequence[Turn], budget: int) -> list[Sent]:
 
 def passages_last(turns: Sequence[Turn], budget: int) -> list[Sent]:
     """Instructions and notes, the chat, then the passages with the question."""
-    whole: list[Sent] = []
-    for turn in turns:
-        system = "\n\n".join([INSTRUCTIONS, *NOTES])
-        last = "\n\n".join([*(hit.text for hit in turn.hits), turn.question])
-        asked: Sent = [{"role": "user", "content": last}]
-        whole.append([{"role": "system", "content": system}, *turn.before, *asked])
-    return _trimmed(whole, budget)
+    return _trimmed([_around(turn.before, turn) for turn in turns], budget)
+
+
+def _around(chat: Sent, turn: Turn) -> Sent:
+    system = "\n\n".join([INSTRUCTIONS, *NOTES])
+    last = "\n\n".join([*(hit.text for hit in turn.hits), turn.question])
+    return [{"role": "system", "content": system}, *chat, {"role": "user", "content": last}]
 
 
 def _trimmed(whole: Sequence[Sent], budget: int) -> list[Sent]:
@@ -166,6 +179,47 @@ def _trimmed(whole: Sequence[Sent], budget: int) -> list[Sent]:
         subprocess.run([peers.python("langchain"), "-P", "-W", "ignore", script, work], check=True)
         kept = json.loads((work / "kept.json").read_text("utf-8"))
     return [[sent[n] for n in numbers] for sent, numbers in zip(whole, kept, strict=True)]
+
+
+def our_compaction(turns: Sequence[Turn], window: int) -> list[Sent]:
+    """The chat as ``compact`` leaves it before each reply."""
+    archive, chat, sent = MemoryArchive(), list[dict[str, object]](), list[Sent]()
+    for message in _whole(turns):
+        if message["role"] == "assistant":
+            chat = compact(chat, window, archive=archive).messages
+            sent.append(chat)
+        chat = [*chat, message]
+    sent.append(compact(chat, window, archive=archive).messages)
+    return _by_turn(sent, turns)
+
+
+def compacted(turns: Sequence[Turn], window: int) -> dict[str, list[Sent]]:
+    """What is sent in each turn, by the name of the middleware that makes the chat fit."""
+    task = {
+        "messages": _whole(turns),
+        "window": window,
+        "grows": True,
+        "facts": [turn.question for turn in turns],
+        "model": "perfect",
+    }
+    return {
+        system: _by_turn(found["sent"], turns)
+        for peer in filter(peers.is_installed, peers.COMPACTORS)
+        for system, found in peers.compacted(peer, task).items()
+    }
+
+
+def _whole(turns: Sequence[Turn]) -> Sent:
+    return [*turns[-1].before, {"role": "user", "content": turns[-1].question}]
+
+
+def _by_turn(sent: Sequence[Sent], turns: Sequence[Turn]) -> list[Sent]:
+    """Of all that a model would be sent, what ends with a turn's question, with its passages."""
+    asked = [chat for chat in sent if chat[-1]["role"] == "user"]
+    for chat, turn in zip(asked, turns, strict=True):
+        if chat[-1]["content"] != turn.question:
+            raise ValueError(f"The chat does not end with its question {turn.question!r}")
+    return [_around(chat[:-1], turn) for chat, turn in zip(asked, turns, strict=True)]
 
 
 def shown(message: Mapping[str, object]) -> str:
@@ -188,14 +242,41 @@ def shares(sent: Sequence[Sent]) -> list[tuple[int, int]]:
 
 def measure(task: RetrievalSet, builders: Mapping[str, Builder], count: int) -> Iterator[Row]:
     told = list(chats(task, count))
-    for system, build in builders.items():
+    built = {system: [build(turns, BUDGET) for turns in told] for system, build in builders.items()}
+    built |= _compacted(told, [_left(turns) for turns in told])
+    yield from _figures(task.name, built)
+    built = _compacted(told, [BUDGET] * len(told))
+    yield from _figures(f"{task.name}, window {BUDGET:,} for the chat alone", built)
+
+
+def _compacted(
+    told: Sequence[Sequence[Turn]], windows: Sequence[int]
+) -> dict[str, list[list[Sent]]]:
+    """By system what is sent, chat by chat, each in its window."""
+    made: dict[str, list[list[Sent]]] = {}
+    for turns, window in zip(told, windows, strict=True):
+        made.setdefault(OUR_COMPACTION, []).append(our_compaction(turns, window))
+        for system, sent in compacted(turns, window).items():
+            made.setdefault(system, []).append(sent)
+    return made
+
+
+def _left(turns: Sequence[Turn]) -> int:
+    """Tokens of the budget beside the largest that stands around the chat."""
+    around = ("".join(shown(message) for message in _around([], turn)) for turn in turns)
+    return BUDGET - max(COUNTER.count(text) for text in around)
+
+
+def _figures(name: str, built: Mapping[str, Sequence[Sequence[Sent]]]) -> Iterator[Row]:
+    for system, all_sent in built.items():
         by_chat, sizes = [], []
-        for turns in told:
-            pairs = shares(build(turns, BUDGET))
+        for sent in all_sent:
+            pairs = shares(sent)
             by_chat.append(sum(same for same, _ in pairs) / sum(all_ for _, all_ in pairs))
             sizes += [all_ for _, all_ in pairs]
-        yield _row(system, task.name, "unchanged from the turn before", np.array(by_chat))
-        yield _row(system, task.name, "tokens a turn", np.array(sizes, dtype=np.float64))
+        yield _row(system, name, "unchanged from the turn before", np.array(by_chat))
+        yield _row(system, name, "tokens a turn", np.array(sizes, dtype=np.float64))
+        yield _row(system, name, "tokens of the largest", np.array([max(sizes)], np.float64))
 
 
 def measure_time(task: RetrievalSet, builders: Mapping[str, Builder], turns: int) -> Iterator[Row]:
@@ -238,17 +319,25 @@ def _row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Ro
 
 
 def main() -> None:
-    arguments = argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--shares", action="store_true", help="no times: those of FILE stay")
+    arguments = parser.parse_args()
     folder, quick = data_folder(arguments.data), bool(arguments.quick)
     builders: dict[str, Builder] = {OURS: ours}
     if "langchain" in peers.installed():
         builders |= {"LangChain's RAG prompt": rag_prompt, "passages last": passages_last}
     else:
         print("Without langchain: `python -m benchmarks.peers install` gets it.")
+    if missing := [peer for peer in peers.COMPACTORS if not peers.is_installed(peer)]:
+        print(f"Without {', '.join(missing)}: `python -m benchmarks.peers install` gets them.")
     rows: list[Row] = []
     for task in read_retrieval_sets(folder, names=SETS):
         rows += measure(task, builders, 1 if quick else CHATS)
-        rows += measure_time(task, builders, 3 if quick else TURNS)
+        if not arguments.shares:
+            rows += measure_time(task, builders, 3 if quick else TURNS)
+        elif arguments.json is not None and arguments.json.is_file():
+            before: list[Row] = json.loads(arguments.json.read_text("utf-8"))
+            rows += [row for row in before if row["set"].startswith(f"{task.name}, read by ")]
     print_table(rows)
     write_rows(rows, arguments.json)
 

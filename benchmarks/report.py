@@ -221,7 +221,10 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         "The start that stays",
         "Chats of 20 turns with passages in each: the share of a prompt's tokens that are the\n"
         "start of the one before, and what the packaged model makes of it, asked for one token a\n"
-        "turn. LangChain trims the chats of the others.",
+        "turn. LangChain trims the chats of the first two beside ours. The middlewares get the\n"
+        "chat message by message, in the window that the passages leave of the budget of 2,000,\n"
+        "and then in one of 2,000; whoever goes over the budget keeps more. The packaged model\n"
+        "reads none of theirs.",
         _by_set,
     ),
     (

@@ -75,15 +75,31 @@ def converted(message):
     return ChatMessage.from_assistant(text, tool_calls=made)
 
 
+def shown(message):
+    """In the form of OpenAI's API."""
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.tool_name, "arguments": json.dumps(call.arguments)},
+        }
+        for call in message.tool_calls
+    ]
+    return {"role": message.role.value, "content": whole(message), "tool_calls": calls}
+
+
 def run(compactor):
+    sent = []
     hook = CompactionHook(compactor, context_window=task["window"])
     state = State(schema={"messages": {"type": list[ChatMessage]}}, data={"messages": []})
     for message in task["messages"]:
         if task["grows"] and message["role"] == "assistant":
             hook.run(state)
+            sent.append([shown(message) for message in state.data["messages"]])
         state.data["messages"] = [*state.data["messages"], converted(message)]
     hook.run(state)
-    return [whole(message) for message in state.data["messages"]]
+    sent.append([shown(message) for message in state.data["messages"]])
+    return {"texts": [message["content"] for message in sent[-1]], "sent": sent}
 
 
 model, found = Recorded(), {}
@@ -98,9 +114,9 @@ with tempfile.TemporaryDirectory() as folder:
             ToolResultOffloadCompactor(store),
         ),
     ):
-        texts = run(compactor)
+        left = run(compactor)
         handed = model.handed if name == "SummarizationCompactor" else []
-        found[f"Haystack {name}"] = {"texts": texts, "handed": handed, "stored": []}
+        found[f"Haystack {name}"] = {**left, "handed": handed, "stored": []}
     stored = [path.read_text("utf-8") for path in sorted(Path(folder).rglob("*")) if path.is_file()]
     found["Haystack ToolResultOffloadCompactor"]["stored"] = stored
 (work / "compacted.json").write_text(json.dumps(found), "utf-8")

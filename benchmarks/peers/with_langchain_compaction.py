@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 work = Path(sys.argv[1])
 task = json.loads((work / "task.json").read_text("utf-8"))
-handed = []
+handed, sent = [], []
 
 
 def noted(prompt):
@@ -63,7 +63,23 @@ middleware = SummarizationMiddleware(Recorded(), trigger=("tokens", int(0.7 * ta
 
 def before_model(chat):
     update = middleware.before_model({"messages": chat}, None)
-    return update["messages"][1:] if update else chat
+    chat = update["messages"][1:] if update else chat
+    sent.append([shown(message) for message in chat])
+    return chat
+
+
+def shown(message):
+    """In the form of OpenAI's API."""
+    role = {"human": "user", "ai": "assistant"}.get(message.type, message.type)
+    calls = [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["name"], "arguments": json.dumps(call["args"])},
+        }
+        for call in getattr(message, "tool_calls", ())
+    ]
+    return {"role": role, "content": str(message.content), "tool_calls": calls}
 
 
 chat = []
@@ -79,6 +95,7 @@ found = {
         "texts": [str(message.content) for message in chat],
         "handed": handed,
         "stored": [],
+        "sent": sent,
     }
 }
 (work / "compacted.json").write_text(json.dumps(found), "utf-8")

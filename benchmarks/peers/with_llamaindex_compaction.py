@@ -48,23 +48,31 @@ def converted(message):
     )
 
 
+def shown(message):
+    """In the form of OpenAI's API."""
+    calls = message.additional_kwargs.get("tool_calls", [])
+    return {"role": message.role.value, "content": message.content or "", "tool_calls": calls}
+
+
 def run(memory):
+    sent = []
     for message in task["messages"]:
         if message["role"] == "system":
             continue  # an agent holds it apart
         if task["grows"] and message["role"] == "assistant":
-            memory.get()
+            sent.append([shown(message) for message in memory.get()])
         memory.put(converted(message))
-    return [message.content or "" for message in memory.get()]
+    sent.append([shown(message) for message in memory.get()])
+    return {"texts": [message["content"] for message in sent[-1]], "sent": sent}
 
 
 memory = Memory.from_defaults(token_limit=limit)
 buffer = ChatMemoryBuffer.from_defaults(token_limit=limit)
 summary = ChatSummaryMemoryBuffer.from_defaults(token_limit=limit, llm=Recorded())
 found = {
-    "LlamaIndex Memory": {"texts": run(memory), "handed": []},
-    "LlamaIndex ChatMemoryBuffer": {"texts": run(buffer), "handed": []},
-    "LlamaIndex ChatSummaryMemoryBuffer": {"texts": run(summary), "handed": handed},
+    "LlamaIndex Memory": {**run(memory), "handed": []},
+    "LlamaIndex ChatMemoryBuffer": {**run(buffer), "handed": []},
+    "LlamaIndex ChatSummaryMemoryBuffer": {**run(summary), "handed": handed},
 }
 stored = [message.content or "" for message in memory.get_all()]
 found["LlamaIndex Memory"]["stored"] = stored

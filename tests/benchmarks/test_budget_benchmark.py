@@ -4,7 +4,16 @@ from benchmarks import peers
 from benchmarks.budget import Prompts, Task, _fullest, _greedy, random_plans, task_of, times
 from benchmarks.data import Passage, Reference, RetrievalSet
 from benchmarks.passages import COUNTER
-from benchmarks.prefix import Turn, ours, passages_last, shown, unchanged
+from benchmarks.prefix import (
+    BUDGET,
+    Turn,
+    compacted,
+    our_compaction,
+    ours,
+    passages_last,
+    shown,
+    unchanged,
+)
 from ctxeng import Hit
 from ctxeng.context import plan as plans
 
@@ -91,3 +100,34 @@ def test_the_peers_trimming_keeps_the_newest():
     assert all(messages[0]["role"] == "system" for messages in sent)
     assert "Which rule is 7?" in sent[-1][-1]["content"]
     assert len(sent[-1]) < 16
+
+
+def with_passages(sent):
+    """Each prompt ends with its turn's passages and question, behind the instructions."""
+    return all(
+        messages[0]["role"] == "system"
+        and HITS[0].text in messages[-1]["content"]
+        and messages[-1]["content"].endswith(f"Which rule is {n}?")
+        for n, messages in enumerate(sent)
+    )
+
+
+def test_a_chat_that_is_compacted_is_sent_with_each_turns_passages():
+    sent = our_compaction(chat(30), 1_000)
+    assert len(sent) == 30
+    assert with_passages(sent)
+    assert len(sent[-1]) < 60
+
+
+@pytest.mark.skipif(
+    not peers.is_installed("langchain_compaction"), reason="python -m benchmarks.peers install"
+)
+def test_the_peers_middleware_is_handed_the_same_turns(monkeypatch):
+    monkeypatch.setattr(peers, "COMPACTORS", {"langchain_compaction": ()})
+    turns = chat(30)
+    (sent,) = compacted(turns, 1_000).values()
+    assert len(sent) == 30
+    assert with_passages(sent)
+    (whole,) = compacted(turns, 10 * BUDGET).values()
+    assert [messages[1:-1] for messages in sent[:9]] == [messages[1:-1] for messages in whole[:9]]
+    assert len(sent[-1]) < len(whole[-1]) == 60
