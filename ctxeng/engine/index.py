@@ -63,7 +63,8 @@ class _Run:
         known = self.known.get(error.uri)
         failures, hint = self.failed, error.hint
         if known is not None and known.document_ids:
-            hint = f"{hint}; what it held before is still found: `ctxeng remove` takes it out"
+            held = "what it held before is still found: `ctxeng remove` takes it out"
+            hint = f"{hint}; {held}" if hint else held
         elif isinstance(error, SkippedError) and error.uri not in self.named:
             failures = self.skipped
         failures.append(Failure(uri=error.uri, why=error.why, hint=hint))
