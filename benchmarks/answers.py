@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.compare import RESAMPLES, bootstrap
+from benchmarks.compare import RESAMPLES, mean_row
 from benchmarks.data import Row, argument_parser, data_folder, print_table, write_rows
 from benchmarks.data_answers import Asked, Task, tasks
 from ctxeng import Answer, Document, Engine, Settings, open_model
@@ -151,7 +151,7 @@ def _rows(
             elif way in beside:
                 found[way]["ΔF1"] = found[way]["F1"] - beside[way]
             for metric, values in found[way].items():
-                yield _row(f"{system}, {way}", name, metric, values)
+                yield mean_row(f"{system}, {way}", name, metric, values)
         left_out = desk.without_document if answered else desk.ours
         gone = np.array([float(not left_out(one, model, budget).found) for one in asked])
         there = found[OURS]["abstains"] if answered else None
@@ -183,7 +183,7 @@ def abstention(system: str, name: str, gone: Values, there: Values | None) -> It
             low=float(low),
             high=float(high),
         )
-    yield _row(system, name, "abstention recall", gone)
+    yield mean_row(system, name, "abstention recall", gone)
 
 
 def score(said: Said, asked: Asked) -> dict[str, float]:
@@ -220,13 +220,6 @@ def holds(words: Sequence[str], phrase: Sequence[str]) -> bool:
 def f1(words: Sequence[str], phrase: Sequence[str]) -> float:
     common = (Counter(words) & Counter(phrase)).total()
     return 2 * common / (len(words) + len(phrase)) if common else 0.0
-
-
-def _row(system: str, name: str, metric: str, values: Values) -> Row:
-    low, high = bootstrap(values)
-    return Row(
-        system=system, set=name, metric=metric, value=float(values.mean()), low=low, high=high
-    )
 
 
 def main() -> None:

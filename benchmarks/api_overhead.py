@@ -24,7 +24,7 @@ import anyio
 import httpx
 import numpy as np
 
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import Row, argument_parser, print_table, write_rows
 from ctxeng.generation.openai import OpenAIGenerator
 from ctxeng.settings import ModelSettings
@@ -51,9 +51,9 @@ def measure(*, quick: bool = False) -> Iterator[Row]:
         for name, pause in PAUSES.items():
             times = anyio.run(_in_turns, f"{address}/{pause}/v1", calls)
             for system, values in times.items():
-                yield _row(system, name, "CPU ms a call", values)
+                yield mean_row(system, name, "CPU ms a call", values)
             beyond = times["ctxeng"] - times["bare httpx"]
-            yield _row("ctxeng", name, "CPU ms a call beyond bare httpx", beyond)
+            yield mean_row("ctxeng", name, "CPU ms a call beyond bare httpx", beyond)
         for system in contenders(address):
             yield from _flood(system, f"{address}/{PAUSES['token by token']}/v1")
 
@@ -107,7 +107,7 @@ def _flood(system: str, base_url: str) -> Iterator[Row]:
     command = [sys.executable, "-m", "benchmarks.api_overhead", FLOOD, system, base_url]
     found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     for metric, value in found.items():
-        yield _row(system, f"{STREAMS} streams at once", metric, np.array([value]))
+        yield mean_row(system, f"{STREAMS} streams at once", metric, np.array([value]))
 
 
 async def _flooded(system: str, base_url: str) -> dict[str, float]:
@@ -210,18 +210,6 @@ async def _serve() -> None:
     print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
     async with server:
         await server.serve_forever()
-
-
-def _row(system: str, name: str, metric: str, values: np.ndarray) -> Row:
-    low, high = bootstrap(values) if len(values) > 1 else (values[0], values[0])
-    return Row(
-        system=system,
-        set=name,
-        metric=metric,
-        value=float(values.mean()),
-        low=float(low),
-        high=float(high),
-    )
 
 
 def main() -> None:

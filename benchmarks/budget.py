@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from benchmarks import peers
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import (
     QUICK_QUERIES,
     ChunkingSet,
@@ -191,7 +191,7 @@ def random_plans(count: int) -> Iterator[Row]:
     yield _figure(name, "overruns", overruns)
     yield _figure(name, "most of its budget that a plan used", most)
     yield _figure(name, "refused: what is required does not fit", refused)
-    yield _row(OURS, name, "budget used where something was left out", np.array(used))
+    yield mean_row(OURS, name, "budget used where something was left out", np.array(used))
 
 
 # -- time
@@ -325,7 +325,7 @@ def evidence(task: Task) -> Iterator[Row]:
             name: [choose(n, tokens[n]) for n in range(len(tokens))]
             for name, choose in systems.items()
         }
-    yield _row(OURS, task.name, "tokens of source text", np.array(tokens, dtype=np.float64))
+    yield mean_row(OURS, task.name, "tokens of source text", np.array(tokens, dtype=np.float64))
     measures = {"gold text": task.share}
     if any(len(wanted) > 1 for _, wanted in task.questions):
         measures["gold documents touched"] = task.touched
@@ -334,9 +334,9 @@ def evidence(task: Task) -> Iterator[Row]:
         for system, chosen in places.items():
             scores = np.array([measure(n, one) for n, one in enumerate(chosen)])
             ours = scores if ours is None else ours
-            yield _row(system, task.name, metric, scores)
+            yield mean_row(system, task.name, metric, scores)
             if system != OURS:
-                yield _row(system, task.name, f"Δ{metric}", scores - ours)
+                yield mean_row(system, task.name, f"Δ{metric}", scores - ours)
 
 
 def _top_chunks(task: Task) -> tuple[list[list[Place]], list[int]]:
@@ -401,13 +401,6 @@ def _greedy(hits: Iterable[Hit], limit: int) -> list[Place]:
 
 def _figure(name: str, metric: str, value: float) -> Row:
     return Row(system=OURS, set=name, metric=metric, value=value, low=value, high=value)
-
-
-def _row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Row:
-    low, high = bootstrap(scores)
-    return Row(
-        system=system, set=name, metric=metric, value=float(scores.mean()), low=low, high=high
-    )
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 import numpy as np
 
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import Row, argument_parser, data_folder, print_table, read_jsonl, write_rows
 from benchmarks.voting import HandedOut, equations
 from ctxeng.generation.choice import Calibration, Cascade, Confidence, agreement, calibrate
@@ -117,8 +117,8 @@ async def measure(folder: Path, limit: int | None = None) -> list[Row]:
         system = f"cascade that may lose {max_loss:.0%} on the other half"
         outcomes = [await case.cascaded(found.threshold) for case in second]
         rows += _rows(system, name, outcomes, large)
-        rows.append(_row(system, name, "Δaccuracy, other half", np.array([-found.loss])))
-        rows.append(_row(system, name, "threshold", np.array([found.threshold])))
+        rows.append(mean_row(system, name, "Δaccuracy, other half", np.array([-found.loss])))
+        rows.append(mean_row(system, name, "threshold", np.array([found.threshold])))
     return rows
 
 
@@ -126,21 +126,14 @@ def _rows(
     system: str, name: str, found: Sequence[Outcome], large: Sequence[Outcome]
 ) -> Iterator[Row]:
     right = np.array([float(outcome.right) for outcome in found])
-    yield _row(system, name, "accuracy", right)
+    yield mean_row(system, name, "accuracy", right)
     if found is not large:
         before = np.array([float(outcome.right) for outcome in large])
         spared = np.array([float(not outcome.asked_large) for outcome in found])
         cost = sum(outcome.cost for outcome in found) / sum(outcome.cost for outcome in large)
-        yield _row(system, name, "Δaccuracy", right - before)
-        yield _row(system, name, "large model spared", spared)
-        yield _row(system, name, "cost, large alone = 1", np.array([cost]))
-
-
-def _row(system: str, name: str, metric: str, values: np.ndarray) -> Row:
-    low, high = bootstrap(values)
-    return Row(
-        system=system, set=name, metric=metric, value=float(values.mean()), low=low, high=high
-    )
+        yield mean_row(system, name, "Δaccuracy", right - before)
+        yield mean_row(system, name, "large model spared", spared)
+        yield mean_row(system, name, "cost, large alone = 1", np.array([cost]))
 
 
 def main() -> None:

@@ -99,12 +99,13 @@ def compare(
         reference = query_scores(runs[baseline], qrels, measure)
         for system, run in runs.items():
             scores = query_scores(run, qrels, measure)
-            yield _row(system, name, measure.name, scores)
+            yield mean_row(system, name, measure.name, scores)
             if system != baseline:
-                yield _row(system, name, f"Δ{measure.name}", scores - reference)
+                yield mean_row(system, name, f"Δ{measure.name}", scores - reference)
 
 
-def _row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Row:
+def mean_row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Row:
+    """The mean with its 95 % interval; of one score that is the score itself."""
     low, high = bootstrap(scores)
     return Row(
         system=system, set=name, metric=metric, value=float(scores.mean()), low=low, high=high

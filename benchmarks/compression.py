@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import peers
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import (
     ChunkingSet,
     Question,
@@ -264,19 +264,12 @@ def measure(tasks: Iterator[ChunkingSet]) -> Iterator[Row]:
                 )
         rows = []
         for (ratio, system), scores in shares.items():
-            rows.append(_row(system, task.name, f"gold kept@{ratio}", scores))
+            rows.append(mean_row(system, task.name, f"gold kept@{ratio}", scores))
             if system != OURS:
                 difference = scores - shares[ratio, OURS]
-                rows.append(_row(system, task.name, f"Δgold kept@{ratio}", difference))
+                rows.append(mean_row(system, task.name, f"Δgold kept@{ratio}", difference))
         print_table(rows)
         yield from rows
-
-
-def _row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Row:
-    low, high = bootstrap(scores)
-    return Row(
-        system=system, set=name, metric=metric, value=float(scores.mean()), low=low, high=high
-    )
 
 
 def main() -> None:

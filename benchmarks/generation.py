@@ -21,7 +21,7 @@ import anyio
 import numpy as np
 
 from benchmarks import api_overhead
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import Row, argument_parser, print_table, write_rows
 from ctxeng.generation.chat_prompt import ChatPrompt
 from ctxeng.generation.extras import LLAMA, missing
@@ -80,11 +80,11 @@ def _alone(loaded: LoadedModel, trials: int) -> Iterator[Row]:
     for system, replies in taken.items():
         figures = _figures(replies)
         for metric, values in figures.items():
-            yield _row(system, "one reply", metric, values)
+            yield mean_row(system, "one reply", metric, values)
         if system in BESIDE:
             for metric, theirs in _figures(taken[BESIDE[system]]).items():
                 ratios = figures[metric] / theirs
-                yield _row(system, "one reply", f"{metric}: ratio to {BESIDE[system]}", ratios)
+                yield mean_row(system, "one reply", f"{metric}: ratio to {BESIDE[system]}", ratios)
 
 
 def _figures(taken: Sequence[Taken]) -> dict[str, np.ndarray]:
@@ -113,9 +113,9 @@ def _chat(loaded: LoadedModel, turns: int) -> Iterator[Row]:
             spent[system] += contender(chat, TURN_TOKENS).cpu
             chat += [Message(role="assistant", content="I see. Go on, please.")]
     for system, seconds in spent.items():
-        yield _row(system, f"a chat of {turns} turns", "CPU s", np.array([seconds]))
+        yield mean_row(system, f"a chat of {turns} turns", "CPU s", np.array([seconds]))
         ratio = np.array([spent[PLAIN] / seconds])
-        yield _row(system, f"a chat of {turns} turns", f"times as fast as {PLAIN}", ratio)
+        yield mean_row(system, f"a chat of {turns} turns", f"times as fast as {PLAIN}", ratio)
 
 
 def _transformers() -> Generator:
@@ -220,14 +220,6 @@ def _question(trial: int, contender: int) -> list[Message]:
     piece = text[start : start + PROMPT_CHARACTERS]
     asked = f"{contender}. {piece}\n\nTell me what this is about."
     return [Message(role="user", content=asked)]
-
-
-def _row(system: str, name: str, metric: str, values: np.ndarray) -> Row:
-    low, high = bootstrap(values) if len(values) > 1 else (values[0], values[0])
-    value = float(values.mean())
-    return Row(
-        system=system, set=name, metric=metric, value=value, low=float(low), high=float(high)
-    )
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import peers
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import (
     QUICK_QUERIES,
     ChunkingSet,
@@ -209,10 +209,10 @@ def measure(tasks: Iterator[ChunkingSet]) -> Iterator[Row]:
                 )
         rows = []
         for (limit, system), scores in shares.items():
-            rows.append(_row(system, task.name, f"gold text@{limit}", scores))
+            rows.append(mean_row(system, task.name, f"gold text@{limit}", scores))
             if system != OURS:
                 difference = scores - shares[limit, OURS]
-                rows.append(_row(system, task.name, f"Δgold text@{limit}", difference))
+                rows.append(mean_row(system, task.name, f"Δgold text@{limit}", difference))
         print_table(rows)
         yield from rows
 
@@ -232,13 +232,6 @@ def _places(context: Context) -> list[Place]:
 
 def _characters(spans: Iterable[tuple[int, int]]) -> set[int]:
     return {character for start, end in spans for character in range(start, end)}
-
-
-def _row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Row:
-    low, high = bootstrap(scores)
-    return Row(
-        system=system, set=name, metric=metric, value=float(scores.mean()), low=low, high=high
-    )
 
 
 def main() -> None:

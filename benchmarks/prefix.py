@@ -36,10 +36,9 @@ from pathlib import Path
 
 import anyio
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import peers
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import (
     RetrievalSet,
     Row,
@@ -274,9 +273,9 @@ def _figures(name: str, built: Mapping[str, Sequence[Sequence[Sent]]]) -> Iterat
             pairs = shares(sent)
             by_chat.append(sum(same for same, _ in pairs) / sum(all_ for _, all_ in pairs))
             sizes += [all_ for _, all_ in pairs]
-        yield _row(system, name, "unchanged from the turn before", np.array(by_chat))
-        yield _row(system, name, "tokens a turn", np.array(sizes, dtype=np.float64))
-        yield _row(system, name, "tokens of the largest", np.array([max(sizes)], np.float64))
+        yield mean_row(system, name, "unchanged from the turn before", np.array(by_chat))
+        yield mean_row(system, name, "tokens a turn", np.array(sizes, dtype=np.float64))
+        yield mean_row(system, name, "tokens of the largest", np.array([max(sizes)], np.float64))
 
 
 def measure_time(task: RetrievalSet, builders: Mapping[str, Builder], turns: int) -> Iterator[Row]:
@@ -299,7 +298,7 @@ def measure_time(task: RetrievalSet, builders: Mapping[str, Builder], turns: int
             seconds.append(time.process_time() - began)
             read += usage.prompt_tokens
             cached += usage.cached_tokens
-        yield _row(system, name, "CPU s to the first token", np.array(seconds[1:]))
+        yield mean_row(system, name, "CPU s to the first token", np.array(seconds[1:]))
         share = cached / read
         yield Row(system=system, set=name, metric="read before", value=share, low=share, high=share)
 
@@ -309,13 +308,6 @@ async def _read(generator: Generator, sent: Sent) -> Usage:
     async for delta in generator.stream(as_messages(sent), GenerationOptions(max_tokens=1)):
         usage = delta.usage or usage
     return usage
-
-
-def _row(system: str, name: str, metric: str, scores: NDArray[np.float64]) -> Row:
-    low, high = bootstrap(scores)
-    return Row(
-        system=system, set=name, metric=metric, value=float(scores.mean()), low=low, high=high
-    )
 
 
 def main() -> None:

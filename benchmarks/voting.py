@@ -29,7 +29,7 @@ from pathlib import Path
 import anyio
 import numpy as np
 
-from benchmarks.compare import bootstrap
+from benchmarks.compare import mean_row
 from benchmarks.data import (
     Row,
     argument_parser,
@@ -206,13 +206,13 @@ def _rows(
 ) -> Iterator[Row]:
     right, before = (np.array([[o.right for o in q] for q in each]) for each in (found, base))
     tokens, first = (np.array([[o.tokens for o in q] for q in each]) for each in (found, base))
-    yield _row(system, name, "accuracy", right.mean(axis=1))
-    gained = _row(system, name, "Δaccuracy", right.mean(axis=1) - before.mean(axis=1))
+    yield mean_row(system, name, "accuracy", right.mean(axis=1))
+    gained = mean_row(system, name, "Δaccuracy", right.mean(axis=1) - before.mean(axis=1))
     if system != ONE:
         yield gained
         samples = np.array([[o.samples for o in q] for q in found])
-        yield _row(system, name, "samples", samples.mean(axis=1))
-    yield _row(system, name, "tokens", tokens.mean(axis=1))
+        yield mean_row(system, name, "samples", samples.mean(axis=1))
+    yield mean_row(system, name, "tokens", tokens.mean(axis=1))
     if gained["low"] > 0:
         price = tokens_per_point(
             before.ravel().tolist(), float(first.sum()), right.ravel().tolist(), float(tokens.sum())
@@ -291,13 +291,6 @@ def _reckoned(node: ast.expr) -> float:
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         return float(node.value)
     raise ValueError(f"not a sum: {ast.dump(node)}")
-
-
-def _row(system: str, name: str, metric: str, values: np.ndarray) -> Row:
-    low, high = bootstrap(values)
-    return Row(
-        system=system, set=name, metric=metric, value=float(values.mean()), low=low, high=high
-    )
 
 
 async def measure(folder: Path, model: str, *, quick: bool) -> list[Row]:

@@ -46,6 +46,23 @@ class Candidate(Value):
     chunk_ids: Strings = ()
 
 
+def candidate_of(segment: Segment, *, score: float | None, label: str = "") -> Candidate:
+    """A piece of a prompt, offered to another prompt with all that is known of it."""
+    return Candidate(
+        text=segment.text,
+        score=score,
+        trust=segment.trust,
+        label=label,
+        source=segment.source,
+        reason=segment.reason,
+        transformation=segment.transformation,
+        made_by=segment.made_by,
+        notes=segment.notes,
+        scores=segment.scores,
+        chunk_ids=segment.chunk_ids,
+    )
+
+
 One = str | Hit | Message | Segment | Candidate | Mapping[str, object]
 """A ``Mapping`` is a message in the form of OpenAI's chat API."""
 Given = One | Iterable[One] | Callable[[], "One | Iterable[One] | None"] | None
@@ -145,18 +162,7 @@ def _offer(section: Section, one: object) -> Offer:
         case Hit():
             return Offer(text=one.text, trust=one.trust, score=one.score, hit=one)
         case Segment():
-            held = Candidate(
-                text=one.text,
-                trust=one.trust,
-                source=one.source,
-                reason=one.reason,
-                transformation=one.transformation,
-                made_by=one.made_by,
-                notes=one.notes,
-                scores=one.scores,
-                chunk_ids=one.chunk_ids,
-                score=one.scores.get("fused"),
-            )
+            held = candidate_of(one, score=one.scores.get("fused"))
         case Candidate():
             held = one
         case _:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ctxeng.context import Assembler, render
-from ctxeng.context.candidates import Given
+from ctxeng.context.candidates import Given, candidate_of
 from ctxeng.context.plan import Candidate, ContextPlan, Section
 from ctxeng.context.trust import clean
 from ctxeng.errors import BudgetError
@@ -120,16 +120,4 @@ class TurnPrompt:
 def _candidate(source: Segment, opens: Segment) -> Candidate:
     """A chosen source; the line that opens it says where it stands."""
     label = opens.text.strip("\n<>").partition("] ")[2]
-    return Candidate(
-        text=source.text,
-        score=source.scores.get("worth"),
-        trust=source.trust,
-        label=label,
-        source=source.source,
-        reason=source.reason,
-        transformation=source.transformation,
-        made_by=source.made_by,
-        notes=source.notes,
-        scores=source.scores,
-        chunk_ids=source.chunk_ids,
-    )
+    return candidate_of(source, score=source.scores.get("worth"), label=label)
