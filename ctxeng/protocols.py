@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from ctxeng.types import (
     Hit,
     Message,
     Query,
+    Route,
     Scope,
     Segment,
     StopReason,
@@ -131,8 +132,7 @@ class Change:
     """What a filter may ask for, as strings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """One row of an index's answer. ``stages`` holds the parts of the score, by name."""
 
     chunk_id: str
@@ -232,6 +232,14 @@ class Store(Protocol):
     def document(self, scope: Scope, document_id: str) -> Document | None: ...
     def hits(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Hit]:
         """Chunks as hits with score 0, by id; unknown ids are absent."""
+        ...
+
+    def hits_now(
+        self, scope: Scope, chunk_ids: Sequence[str], *, after: int
+    ) -> tuple[dict[str, Hit], list[Change]]:
+        """``hits`` of what an index found that stands at the change ``after``, and the chunks that
+        have come since in the documents of those that are gone; these have hits too. One state.
+        """
         ...
 
     def neighbours(self, scope: Scope, document_id: str, first: int, last: int) -> list[Hit]:
@@ -384,6 +392,12 @@ class LexicalIndex(Protocol):
         ...
 
     def search(self, query: Query, limit: int) -> list[Match]: ...
+    def score(self, query: Query, changes: Sequence[Change]) -> list[Match]:
+        """What chunks that it may not have taken in yet would score about, in no order; those that
+        the scope or the filter excludes, or that share nothing with the query, are left out.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -408,6 +422,24 @@ class DenseIndex(Protocol):
     def close(self) -> None: ...
 
 
+class Router(Protocol):
+    """Chooses the sources that are asked.
+
+    Laws: the chosen sources, each once, and those that have a score are among ``sources``; none may
+    be chosen; every query has a route; scores are in [0, 1]; cancellable. What goes wrong is a
+    ``BackendError``: then every source is asked.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sources(self) -> Sequence[str]:
+        """Names of those that it knows."""
+        ...
+
+    async def route(self, query: Query) -> Route: ...
+
+
 class Retriever(Protocol):
     """Laws: at most ``limit`` hits, sorted, ids unique, scope respected, cancellable."""
 
@@ -420,6 +452,22 @@ class Reranker(Protocol):
     @property
     def name(self) -> str: ...
     def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]: ...
+
+
+class Rewriter(Protocol):
+    """Makes a question stand on its own that leans on what was said before it.
+
+    Laws: the query comes first, as it is, or what stands in its place (of kind ``rewritten``, with
+    who ``made_by``); further ones are searched for beside it. Filter and scope are kept; no text is
+    blank; where there is nothing to resolve (no history, a blank question) the query comes back
+    alone. It does not fail because of what was said: who asks a model has another way.
+    """
+
+    @property
+    def name(self) -> str: ...
+    async def rewrite(self, query: Query, history: Sequence[Message]) -> list[Query]:
+        """``history``: what was said before, the first first."""
+        ...
 
 
 class Compressor(Protocol):
@@ -451,13 +499,24 @@ class Delta:
     """With ``stop="interrupted"``: what went wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restart(Delta):
+    """The stream broke, and the reply starts again: texts and tool calls that came before this are
+    to be discarded. Comes only where ``retry_broken_streams`` is set; ``error`` says what happened.
+    """
+
+    took: Usage = field(default_factory=Usage)
+    """By what is discarded; the last delta's ``usage`` counts it as well."""
+
+
 class Generator(Protocol):
     """Writes a reply to messages.
 
-    Laws: the joined texts of ``stream`` are the whole reply; the last delta, and only it, reports
-    usage and the reason of the end; closing the iterator stops the work; every failure is a
-    ``BackendError``, within the backend's time limits. A failure after the first text or tool call
-    does not throw away what has come: the stream ends with ``stop="interrupted"``. With a
+    Laws: the joined texts of ``stream`` (since its last ``Restart``, which comes only when asked
+    for) are the whole reply; the last delta, and only it, reports usage and the reason of the end;
+    closing the iterator stops the work; every failure is a ``BackendError``, within the backend's
+    time limits. A failure after the first text or tool call does not throw away what has come: the
+    stream ends with ``stop="interrupted"``. With a
     ``json_schema`` the reply is JSON that holds to it, or ``BackendError`` of kind ``bad_reply``
     carries the text. A reply cites a segment by its number, ``[1]``.
     """
@@ -508,8 +567,10 @@ __all__ = [
     "OnProgress",
     "Progress",
     "Reranker",
+    "Restart",
     "Retention",
     "Retriever",
+    "Router",
     "Scope",
     "SourceRecord",
     "Stopped",

@@ -7,21 +7,57 @@ then from arguments; later wins.
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from ctxeng.errors import ConfigError
 
 
 class Room(BaseModel):
-    """Settings are frozen and refuse unknown names; text from the environment is converted."""
+    """Settings are frozen and refuse unknown names; text from the environment is converted. No
+    error shows what stands in the place of a wrong value: it may be a key.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Keyed(Room):
+    """A table of a server: it names the key, and never holds it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hold_no_key(cls, table: object) -> object:
+        if not isinstance(table, Mapping):
+            return table
+        held = next((name for name in table if str(name).lower() in _HOLDS_KEY), None)
+        if held is not None:
+            raise PydanticCustomError(
+                "key_in_table",
+                "{held} is no setting, and a key does not stand in a file. Put it into an "
+                'environment variable, or the keyring, and name that: key_env = "NAME"',
+                {"held": held},
+            )
+        named = str(table.get("key_env") or "")
+        if _KEY.search(named):
+            raise PydanticCustomError(
+                "key_in_table",
+                "key_env holds what looks like the key itself. It names the environment "
+                'variable, or keyring entry, that holds the key, such as "OPENAI_API_KEY"',
+            )
+        return table
+
+
+_HOLDS_KEY = {"key", "api_key", "apikey", "api-key", "token", "secret", "password"}
+_KEY = re.compile(r"^(sk|pk|gsk|hf|xai|gh[a-z])[-_]|^(?=.*[a-z])(?=.*\d)[\w-]{20,}$|[^\w.-]")
+"""No name of a variable, and hardly one of a keyring's entry."""
 
 
 class LoadingSettings(Room):
@@ -51,7 +87,7 @@ class ChunkingSettings(Room):
         return self
 
 
-class EmbeddingSettings(Room):
+class EmbeddingSettings(Keyed):
     model: str = "auto"
     """``auto`` (packaged static vectors, then packaged MiniLM where the extra ``local`` is
     installed), ``static``, ``minilm``, ``none``, a sentence-transformers folder or hub name, or a
@@ -101,7 +137,7 @@ class TimeoutSettings(Room):
     first_token: float = Field(default=120.0, gt=0)
     between_tokens: float = Field(default=60.0, gt=0)
     total: float = Field(default=600.0, gt=0)
-    """Of one reply with all its tries."""
+    """Of one reply with all its tries, and the waiting for its turn."""
 
 
 class PriceSettings(Room):
@@ -115,7 +151,7 @@ class PriceSettings(Room):
     completion: float = Field(default=0.0, ge=0)
 
 
-class ModelSettings(Room):
+class ModelSettings(Keyed):
     """One table ``[models.NAME]``: a model by the name that ``--model`` and ``model=`` take."""
 
     backend: Literal["openai", "anthropic", "transformers", "llama", "extractive"]
@@ -127,12 +163,21 @@ class ModelSettings(Room):
     key_env: str = ""
     """Environment variable (or keyring entry) with the key. Empty: the vendor's usual one."""
     context_window: int | None = Field(default=None, gt=0)
-    timeout: TimeoutSettings | float = TimeoutSettings()
+    timeout: TimeoutSettings | Annotated[float, Field(gt=0)] = TimeoutSettings()
     """A number: seconds in all."""
     prices: PriceSettings | None = None
     """None: of the packaged table, where the model is in it."""
     adapter: str = ""
     """Folder of a LoRA adapter (``transformers``)."""
+    budget: int | None = Field(default=None, gt=0)
+    """Tokens of the prompts that are built for it, in the place of ``context.budget``. None: that
+    one, or of a packaged model what it works best with, where that is less."""
+    reminder: str | None = None
+    """Words after the question: small models heed what they read last. None: of a packaged model
+    its own, else none."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Of its answers, in the place of ``generation.max_tokens``: small models often do not end by
+    themselves. None: that one, or of a packaged model its own, where that is less."""
     fallback: str = ""
     """Name of the model that is asked where this one fails before it has said anything."""
     escalate: str = ""
@@ -143,7 +188,13 @@ class ModelSettings(Room):
     profile: str = ""
     """Name of the vendor's profile; empty: by ``base_url``."""
     max_concurrent: int = Field(default=8, gt=0)
+    """Replies at once from this server. Names that share ``base_url`` and ``key_env`` share places
+    and pace: each waits by its own limits, and all count."""
     requests_per_minute: float | None = Field(default=None, gt=0)
+    """Tries count too. None: no limit."""
+    retry_broken_streams: bool = False
+    """Start a reply again that breaks off after its first token (of servers). What was streamed
+    until then is to be discarded: the stream says so with a ``Restart``."""
 
     @property
     def timeouts(self) -> TimeoutSettings:
@@ -166,6 +217,8 @@ class StepSettings(Room):
     """Says whether the sources support each sentence of an answer; none: told by their words."""
     distil: str = ""
     """Shortens what has no room any more."""
+    rewrite: str = ""
+    """Makes a question of a conversation stand on its own; none: rules do."""
 
 
 class GenerationSettings(Room):
@@ -179,7 +232,8 @@ class GenerationSettings(Room):
     spend_per_call: float | None = Field(default=None, ge=0)
     spend_per_session: float | None = Field(default=None, ge=0)
     spend_per_day: float | None = Field(default=None, ge=0)
-    """Money; a call that could go over is not made."""
+    """Money; a call that could go over is not made. A day (of UTC) is counted in the workspace;
+    without one that can be written, in the user's folder for state, for all such calls together."""
     repair: bool = False
     """Have the model write an answer once more that has sentences without support. Its text is
     then handed on when it has been checked, not while it is written."""
@@ -240,14 +294,32 @@ def load_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        steps = tuple(str(step) for step in first["loc"])
+        steps, wrong = what_is_wrong(error)
         variable = next((name for at, name in variables.items() if at == steps[: len(at)]), None)
         raise ConfigError(
-            f"{variable or file or 'environment'}: setting {'.'.join(steps)}: "
-            f"{first['msg']}. "
+            f"{variable or file or 'environment'}: setting {'.'.join(steps)}: {wrong}. "
             "docs/reference.md lists all settings."
         ) from error
+
+
+def what_is_wrong(error: ValidationError) -> tuple[tuple[str, ...], str]:
+    """Where in the settings, and what: of several errors the first that says something."""
+    said = error.errors()
+    first = next((one for one in said if one["type"] != "model_type"), said[0])
+    # Of a setting that takes values of several types, the names of the types are left out.
+    steps = tuple(str(step) for step in first["loc"] if str(step) not in _TYPES)
+    if first["type"] != "extra_forbidden":
+        return steps, first["msg"]
+    rooms, names = [Room], set[str]()
+    while rooms:
+        room = rooms.pop()
+        rooms += room.__subclasses__()
+        names.update(room.model_fields)
+    near = difflib.get_close_matches(steps[-1], names, 1)
+    return steps, "there is no such setting" + (f" ({near[0]}, perhaps)" if near else "")
+
+
+_TYPES = {"TimeoutSettings", "constrained-float", "float"}
 
 
 def _from_file(values: dict[str, object], folder: Path) -> dict[str, object]:

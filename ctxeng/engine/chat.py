@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 
 import anyio
 
-from ctxeng.context import Assembler
 from ctxeng.context.archive import Archive, text_of
 from ctxeng.context.compact import Compacted, CompactionReport, acompact, compact
-from ctxeng.context.plan import ContextPlan
-from ctxeng.engine.ask import StoredText, answer, find
+from ctxeng.context.plan import Candidate, ContextPlan
+from ctxeng.engine.ask import Build, answer, assembler_of, candidates
 from ctxeng.engine.blocking import plain, plain_stream
-from ctxeng.engine.follow_up import follows_up, self_contained
+from ctxeng.engine.rewrite import rewritten
 from ctxeng.engine.session import (
     Pin,
     Session,
@@ -25,15 +24,15 @@ from ctxeng.engine.session import (
     whole,
     working_set,
 )
-from ctxeng.engine.turn_prompt import TurnPrompt, turn_plan
+from ctxeng.engine.turn_prompt import TurnPrompt, searched_for, turn_plan
 from ctxeng.engine.wiring import Parts
 from ctxeng.errors import BudgetError, ConfigError
 from ctxeng.generation import EXTRACTIVE
-from ctxeng.generation.profiles import known_window
+from ctxeng.generation.named import ModelChoice
 from ctxeng.generation.reply import closable
 from ctxeng.protocols import Delta, Generator, TokenCounter
 from ctxeng.trace import keep, stage
-from ctxeng.types import Answer, Context, Filter, Message, Source
+from ctxeng.types import Answer, Context, Filter, Message, Query, Source
 
 HISTORY_SHARE = 0.5
 """Of what the window holds beside reply, pinned notes and question: what was said before is
@@ -49,7 +48,7 @@ class Conversation:
     """
 
     def __init__(
-        self, parts: Parts, session_id: str, *, model: str | None, window: int | None
+        self, parts: Parts, session_id: str, *, model: ModelChoice | None, window: int | None
     ) -> None:
         self._parts = parts
         self._session = Session(parts, session_id)
@@ -92,7 +91,8 @@ class Conversation:
         """Ask; the answer is kept as a turn.
 
         A question that leans on the one before it (``Who approves it?``) is searched for together
-        with the last one that stood on its own; nothing is rewritten.
+        with the last one that stood on its own; with a ``rewriter``, or a model that is set for
+        it, in other words.
 
         Raises:
             BudgetError: the window cannot hold the question beside what must be in the prompt.
@@ -115,17 +115,15 @@ class Conversation:
         self._session.refuse_read_only()
         self._compaction = None
         text = whole(text)
-        earlier = await anyio.to_thread.run_sync(self._session.turns) if follows_up(text) else []
-        searched = self_contained(text, [turn.question for turn in earlier])
         generator = self._parts.generator_of(self._model)
         events = answer(
             self._parts,
-            searched,
+            text,
             budget=None,
             filter=filter,
             model=self._model,
             session=self.id,
-            build=partial(self._build, generator, text, searched, filter),
+            prepare=partial(self._prepare, generator, filter),
         )
         async with aclosing(closable(events)) as inner:
             async for event in inner:
@@ -175,27 +173,45 @@ class Conversation:
     fetch = plain(afetch)
     clear = plain(aclear)
 
+    async def _prepare(
+        self, generator: Generator, filter: Filter | None, asked: Query
+    ) -> tuple[str, Build]:
+        """What is searched for in the place of a question, and who builds its prompt."""
+        history = await anyio.to_thread.run_sync(self._session.shown, State())  # all in full
+        first, *others = await rewritten(self._parts, asked, history)
+        searched = searched_for(first, asked, history)
+        beside = [query.text for query in others]
+        return first.text, partial(
+            self._build, generator, asked.text, searched, beside=beside, filter=filter
+        )
+
     async def _build(
         self,
         generator: Generator,
         question: str,
-        searched: str,
-        filter: Filter | None,
+        searched: Candidate,
         *,
+        beside: Sequence[str],
+        filter: Filter | None,
         budget: int | None,
     ) -> Context:
         """The prompt of a turn, in a window of ``budget`` tokens."""
-        settings = self._parts.settings
-        plan = turn_plan(self._window_of(budget), reply=settings.generation.max_tokens)
+        settings, habits = self._parts.settings, self._parts.habits_of(self._model)
+        plan = turn_plan(
+            self._window_of(budget),
+            reply=self._parts.options(self._model).max_tokens,
+            policy=self._parts.policy,
+        )
         state = await anyio.to_thread.run_sync(self._session.state)
         history = await self._recalled(state, plan, question, generator.counter)
-        limit = settings.retrieval.candidates
-        hits = await find(self._parts, searched, limit=limit, filter=filter, mode="hybrid")
+        hits = await candidates(
+            self._parts, searched.text, filter=filter, mode="hybrid", beside=beside
+        )
         prompt = TurnPrompt(
             plan,
-            Assembler(generator.counter, StoredText(self._parts), self._parts.idf),
+            assembler_of(self._parts, generator.counter, habits.reminder),
             generator.counter,
-            most=settings.context.budget,
+            most=habits.budget or settings.context.budget,
             quotes=generator.name == EXTRACTIVE,
             pins=[pin.text for pin in state.pins],
             history=history,
@@ -246,8 +262,4 @@ class Conversation:
         """Tokens that a turn may take, no more than its model reads where that is known."""
         settings = self._parts.settings
         wanted = budget or self._window or settings.context.window
-        if self._model is None and self._parts.generator is not None:
-            return wanted
-        table = settings.models.get(self._model or settings.generation.model)
-        known = known_window(table) if table else None
-        return min(wanted, known or wanted)
+        return min(wanted, self._parts.window_of(self._model) or wanted)

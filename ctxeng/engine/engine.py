@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 import anyio
 
+from ctxeng.context.trust import TrustPolicy
 from ctxeng.engine import wiring
 from ctxeng.engine.ask import answer, context, find
 from ctxeng.engine.background import Background
@@ -25,6 +26,7 @@ from ctxeng.engine.index import (
     remove_targets,
 )
 from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
+from ctxeng.generation.named import ModelChoice
 from ctxeng.protocols import (
     Chunker,
     Contextualizer,
@@ -33,6 +35,8 @@ from ctxeng.protocols import (
     Generator,
     OnProgress,
     Progress,
+    Rewriter,
+    Router,
     Stopped,
     TokenCounter,
 )
@@ -62,6 +66,10 @@ def _silent(progress: Progress) -> None:
     """For callers who do not watch."""
 
 
+def _by_terms_alone(*_: object, mode: SearchMode = "hybrid", **__: object) -> bool:
+    return mode == "lexical"
+
+
 class Engine:
     """A workspace and everything that reads and writes it.
 
@@ -89,6 +97,9 @@ class Engine:
         embedders: Sequence[Embedder] | None = None,
         generator: Generator | None = None,
         counter: TokenCounter | None = None,
+        router: Router | None = None,
+        policy: TrustPolicy | None = None,
+        rewriter: Rewriter | None = None,
         read_only: bool = False,
         wait_for_writer: bool = False,
         check: bool = True,
@@ -100,6 +111,10 @@ class Engine:
             settings: None reads ``ctxeng.toml`` and the environment.
             scope: what every read and write of this engine is confined to.
             embedders: fastest first; searched is the last whose vectors are complete.
+            router: chooses the sources of ``context``, ``ask`` and ``chat``; None: all are asked.
+            policy: what may reach which section of their prompts; None: ``TrustPolicy()``.
+            rewriter: makes questions of ``chat`` stand on their own; None: the model that the
+                setting ``generation.steps.rewrite`` names, else rules.
             read_only: never writes; the workspace must exist.
             wait_for_writer: writes wait up to an hour for another process that writes, instead of
                 raising ``WorkspaceBusyError``.
@@ -118,6 +133,9 @@ class Engine:
             embedders=embedders,
             generator=generator,
             counter=counter,
+            router=router,
+            policy=policy,
+            rewriter=rewriter,
             read_only=read_only,
         )
         try:
@@ -128,6 +146,11 @@ class Engine:
             parts.close()
             raise
         return cls(parts, wait_for_writer=wait_for_writer)
+
+    @property
+    def settings(self) -> Settings:
+        """What it was opened with."""
+        return self._parts.settings
 
     async def aindex(
         self,
@@ -199,13 +222,14 @@ class Engine:
         *,
         budget: int | None = None,
         filter: Filter | None = None,
-        model: str | None = None,
+        model: ModelChoice | None = None,
     ) -> Answer:
         """The answer to a question, every sentence with the place it comes from.
 
         Args:
-            model: who writes it: ``extractive``, ``local`` or a name of ``[models.NAME]``; None:
-                the setting ``generation.model``.
+            model: who writes it: ``extractive``, ``local`` or a name of ``[models.NAME]``, such a
+                table itself, a generator, or what ``open_model`` returned; None: the setting
+                ``generation.model``.
 
         Raises:
             BudgetError: the budget cannot hold even the question.
@@ -222,13 +246,17 @@ class Engine:
         *,
         budget: int | None = None,
         filter: Filter | None = None,
-        model: str | None = None,
+        model: ModelChoice | None = None,
     ) -> AsyncIterator[Delta | Answer]:
         """Deltas of the answer's text while it is written; last, the answer itself."""
         return answer(self._parts, query, budget=budget, filter=filter, model=model)
 
     def chat(
-        self, session_id: str = "default", *, model: str | None = None, window: int | None = None
+        self,
+        session_id: str = "default",
+        *,
+        model: ModelChoice | None = None,
+        window: int | None = None,
     ) -> Conversation:
         """Go on with a conversation, or begin it; it is kept in the workspace under its id.
 
@@ -316,7 +344,7 @@ class Engine:
         await anyio.to_thread.run_sync(self._close)
 
     index = plain(aindex)
-    search = plain(asearch)
+    search = plain(asearch, here=_by_terms_alone)
     context = plain(acontext)
     ask = plain(aask)
     stream = plain_stream(astream)

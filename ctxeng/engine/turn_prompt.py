@@ -10,21 +10,23 @@ from itertools import pairwise
 
 from ctxeng.context import Assembler, render
 from ctxeng.context.candidates import Given, candidate_of
-from ctxeng.context.plan import Candidate, ContextPlan, Section
-from ctxeng.context.trust import clean
+from ctxeng.context.plan import REMINDER, Candidate, ContextPlan, Section
+from ctxeng.context.trust import DEFAULT_POLICY, TrustPolicy, clean, lowest
 from ctxeng.errors import BudgetError
 from ctxeng.protocols import TokenCounter
-from ctxeng.types import Context, Hit, Message, Segment
+from ctxeng.rewriting.history import RESOLVED_BY
+from ctxeng.types import Context, Hit, Message, Query, Segment
 
 PINS, HISTORY, SOURCES = "pins", "history", "sources"
+PASSING = (SOURCES, "question", REMINDER.name)
+"""Sections that are others in the next turn, or stand behind such."""
 LEAST_SOURCES = 100
 """Tokens; with less room than this for sources there is no answer."""
-RESOLVED_BY = "the question before it"
 # Version 1. Changing a word here changes every prompt: keep the old one beside the new.
 PINNED = "Keep these notes of the user in mind:\n"
 
 
-def turn_plan(window: int, *, reply: int) -> ContextPlan:
+def turn_plan(window: int, *, reply: int, policy: TrustPolicy = DEFAULT_POLICY) -> ContextPlan:
     """Instructions, pinned notes, what was said before, sources, the question. What was said before
     has been compacted to its share of the window, so all of it is required.
     """
@@ -51,10 +53,23 @@ def turn_plan(window: int, *, reply: int) -> ContextPlan:
                 name=SOURCES, trust="document", minimum=LEAST_SOURCES, numbered=True, heading=""
             ),
             Section(name="question", trust="user", required=True, heading=render.QUESTION),
+            REMINDER,
         ),
         budget=window,
         reply=reply,
+        policy=policy,
     )
+
+
+def searched_for(query: Query, asked: Query, history: Sequence[Message]) -> Candidate:
+    """The question, or what took its place: believed as far as what it was made of, which for the
+    rules are questions of the user.
+    """
+    if query.text == asked.text:
+        return Candidate(text=asked.text)
+    spoken = [part.trust for one in history for part in one.content if isinstance(part, Segment)]
+    trust = "user" if query.made_by == RESOLVED_BY else lowest("user", *spoken)
+    return Candidate(text=query.text, transformation="resolved", made_by=query.made_by, trust=trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +82,29 @@ class TurnPrompt:
     most: int
     """Tokens that the sources take at most: what the whole prompt of ``ask`` may have."""
     quotes: bool
-    """Nobody reads what was said before: the question is put with the one that it leans on."""
+    """Nobody reads what was said before: the question is put as it is searched for."""
     pins: Sequence[str] = ()
     history: Sequence[Message] = ()
     salt: str = ""
 
-    def build(self, question: str, searched: str, hits: Sequence[Hit]) -> Context:
+    def build(self, question: str, searched: Candidate, hits: Sequence[Hit]) -> Context:
         """The prompt for ``question`` from the ``hits`` (best first) for what was ``searched``.
 
         Raises:
             BudgetError: what must be in it does not fit; the message says who takes how much.
         """
-        asked = Candidate(text=question)
-        if self.quotes and searched != question:
-            asked = Candidate(text=searched, transformation="resolved", made_by=RESOLVED_BY)
+        refused = self.plan.policy.refusal("question", "user", searched.trust or "user")
+        asked = searched if self.quotes and not refused else Candidate(text=question)
         without = self._built(asked, [])
         left = without.budget - without.tokens - sum(without.reserved.values())
-        room = min(self.most, left + self.counter.count(searched))  # the assembler counts it too
-        chosen = self.assembler.assemble(searched, hits, room)
+        # The assembler counts what was searched for, too.
+        room = min(self.most, left + self.counter.count(searched.text))
+        chosen = self.assembler.assemble(searched.text, hits, room)
         pairs = pairwise(chosen.segments)
         built = self._built(
             asked, [_candidate(one, opens) for opens, one in pairs if one.source is not None]
         )
-        lasting = (segment.section not in (SOURCES, "question") for segment in built.segments)
+        lasting = (segment.section not in PASSING for segment in built.segments)
         dropped = sorted((*built.dropped, *chosen.dropped), key=lambda row: -row.score)
         return Context(
             **{
@@ -107,6 +122,7 @@ class TurnPrompt:
             HISTORY: list(self.history),
             SOURCES: list(sources),
             "question": question,
+            "reminder": self.assembler.reminder,
         }
         try:
             return self.plan.build(given, counter=self.counter, salt=self.salt)

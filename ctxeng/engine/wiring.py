@@ -11,12 +11,22 @@ from pathlib import Path
 from typing import Literal
 
 from ctxeng.chunking import DeterministicContextualizer, ModelContextualizer, StructuredChunker
+from ctxeng.context.trust import DEFAULT_POLICY, TrustPolicy
 from ctxeng.embedding import StaticEmbedder, open_embedders
 from ctxeng.engine.blocking import background_loop
 from ctxeng.engine.runs import Runs
 from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
 from ctxeng.generation.limits import ProcessLedger
-from ctxeng.generation.named import check_name, open_generator
+from ctxeng.generation.named import (
+    Chosen,
+    ModelChoice,
+    check_name,
+    choose,
+    habits_of,
+    open_generator,
+)
+from ctxeng.generation.packaged import Habits
+from ctxeng.generation.profiles import known_window
 from ctxeng.grounding import Answerability, ModelSupport, SupportVerifier, TermSupport
 from ctxeng.indexing import ChromaIndex, ExactIndex, TantivyIndex, catch_up
 from ctxeng.indexing.chroma import Folder, Server
@@ -26,11 +36,14 @@ from ctxeng.protocols import (
     DenseIndex,
     Embedder,
     Generator,
+    Rewriter,
+    Router,
     Store,
     TokenCounter,
     Verifier,
 )
 from ctxeng.retrieval import DenseSearch, ParentCosines
+from ctxeng.rewriting import FollowUpRewriter, ModelRewriter
 from ctxeng.settings import IndexingSettings, Settings
 from ctxeng.store import SqliteStore, open_store, writer_lock
 from ctxeng.text.terms import ANALYZER
@@ -41,7 +54,7 @@ from ctxeng.types import GenerationOptions, Scope, sha256
 
 logger = logging.getLogger(__name__)
 
-Step = Literal["contextualise", "judge", "distil"]
+Step = Literal["contextualise", "judge", "distil", "rewrite"]
 """Work beside the answer that a model of its own may do: the fields of ``StepSettings``."""
 
 STATIC_WEIGHT = 0.3
@@ -64,6 +77,12 @@ class Parts:
     counter: TokenCounter
     generator: Generator | None
     """Who writes answers; None: who the settings name."""
+    policy: TrustPolicy
+    """What may reach which section of a prompt."""
+    router: Router | None
+    """Who chooses the sources of a question; None: all are asked."""
+    rewriter: Rewriter | None
+    """Who makes a question of a conversation stand on its own; None: who the settings name."""
     answerability: Answerability
     verifier: Verifier
     read_only: bool
@@ -111,21 +130,42 @@ class Parts:
                 done.changes,
             )
 
-    def generator_of(self, model: str | None) -> Generator:
-        """A generator by name, made once; None: the one of this engine.
+    def chosen(self, model: ModelChoice | None) -> Chosen:
+        """The model that was asked for; None: the one of this engine.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        own = self.settings.generation.model if self.generator is None else self.generator
+        return choose(own if model is None else model, self.settings)
+
+    def generator_of(self, model: ModelChoice | None) -> Generator:
+        """A generator by name or table, made once; None: the one of this engine.
 
         Raises:
             ConfigError: no model has this name, or what it needs is not installed.
         """
-        if model is None and self.generator is not None:
-            return self.generator
-        name = model or self.settings.generation.model
-        if name not in self.generators:
+        chosen = self.chosen(model)
+        if chosen.generator is not None:
+            return chosen.generator
+        if chosen.key not in self.generators:
             replies = None if self.read_only else self.store.replies
-            self.generators[name] = open_generator(
-                name, self.settings, idf=self.idf, replies=replies, session=self.session
+            self.generators[chosen.key] = open_generator(
+                chosen.name, chosen.settings, idf=self.idf, replies=replies, session=self.session
             )
-        return self.generators[name]
+        return self.generators[chosen.key]
+
+    def window_of(self, model: ModelChoice | None) -> int | None:
+        """Tokens that prompt and reply may take together, where that is known."""
+        table = self.chosen(model).table
+        return known_window(table) if table else None
+
+    def habits_of(self, model: ModelChoice | None) -> Habits:
+        """How the model that ``generator_of`` opens is asked best."""
+        chosen = self.chosen(model)
+        if chosen.generator is not None:
+            return Habits()
+        return habits_of(chosen.name, chosen.settings)
 
     def generator_of_step(self, step: Step) -> Generator | None:
         """The generator that does a step; None: no model is set for it.
@@ -141,10 +181,20 @@ class Parts:
         generator = self.generator_of_step("judge")
         return None if generator is None else ModelSupport(generator, self.idf)
 
-    def options(self) -> GenerationOptions:
-        """How answers are written."""
+    def rewrites(self) -> Rewriter:
+        """Who makes a question of a conversation stand on its own."""
+        if self.rewriter is not None:
+            return self.rewriter
+        generator = self.generator_of_step("rewrite")
+        return FollowUpRewriter() if generator is None else ModelRewriter(generator)
+
+    def options(self, model: ModelChoice | None) -> GenerationOptions:
+        """How answers of the model that ``generator_of`` opens are written."""
         settings = self.settings.generation
-        return GenerationOptions(max_tokens=settings.max_tokens, temperature=settings.temperature)
+        return GenerationOptions(
+            max_tokens=self.habits_of(model).max_tokens or settings.max_tokens,
+            temperature=settings.temperature,
+        )
 
     def idf(self, term: str) -> float:
         return self.lexical.idf(term)
@@ -198,6 +248,9 @@ def open_parts(
     embedders: Sequence[Embedder] | None,
     generator: Generator | None,
     counter: TokenCounter | None,
+    router: Router | None,
+    policy: TrustPolicy | None,
+    rewriter: Rewriter | None,
     read_only: bool,
 ) -> Parts:
     check_steps(settings)
@@ -206,6 +259,7 @@ def open_parts(
         None if folder is None else folder / "lexical",
         parent_weight=settings.retrieval.parent_weight,
         definition_weight=settings.retrieval.definition_weight,
+        candidates=settings.retrieval.candidates,
         read_only=read_only,
     )
     if embedders is None:
@@ -230,6 +284,9 @@ def open_parts(
         contextualizer=contextualizer or DeterministicContextualizer(),
         counter=counter or PackagedTokenCounter(),
         generator=generator,
+        policy=policy or DEFAULT_POLICY,
+        router=router,
+        rewriter=rewriter,
         answerability=Answerability(lexical.idf),
         verifier=SupportVerifier(TermSupport(lexical.idf), lexical.idf),
         read_only=read_only,

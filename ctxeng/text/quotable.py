@@ -19,6 +19,8 @@ CODE_ENDS = ("\n```\n", "\n~~~~\n")
 """How the blocks end in which code is shown."""
 MAX_TITLE = 80
 """Characters; a longer line without a stop is no heading of plain text."""
+MOST_ABOVE = 3
+"""Lines among which the names of the columns are looked for."""
 FULL_LINE = 0.8
 """Of the widest line: a line that would reach less far with the next word was broken on purpose."""
 
@@ -30,6 +32,16 @@ _RULE = re.compile(r"[\s|:-]*-[\s|:-]*$")
 _FENCE = re.compile(
     r"^ {0,3}(`{3,}+|~{3,}+)[^\n]*+\n(?P<code>.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.M | re.S
 )
+_FIELD = re.compile(r"\s*\w[\w .-]{0,60}: \S")
+_LITERAL = re.compile(
+    r"^(?P<in>[ \t]*+)(?:(?!\.\. )[^\n]*::|\.\. (?:code(?:-block)?|sourcecode)::[^\n]*)[ \t]*\n"
+    r"(?:[ \t]+:[^\n]*\n)*+(?:[ \t]*\n)++"
+    r"(?P<code>(?P=in)[ \t]+\S[^\n]*(?:\n|\Z)(?:(?P=in)[ \t]+\S[^\n]*(?:\n|\Z)|[ \t]*\n)*+)",
+    re.M,
+)
+"""Of reST: what is indented below a line that ends in two colons."""
+_DIRECTIVE = re.compile(r"\s*\.\. (?:_[^\n]*:|[\w:-]+::[ ]*\S*(?:\n[ \t]+:[^\n]*)*)\s*$")
+_UNDERLINE = re.compile(r"\n([=~^\"'`*+#.-])\1{2,}+[ \t]*(?:\n|\Z)")
 _COLUMNS = re.compile(r"\S {2,}\S|^[=~+-]{4,}$")
 _STOP = re.compile(r"[.!?…。！？।؟][\"'”’»)\]*_]*$")
 _QUESTION = re.compile(r"[?？؟][\"'”’»)\]*_]*$")
@@ -53,18 +65,22 @@ class Quote:
         return self.kind == "heading"
 
 
-def quotes(text: str, text_format: TextFormat, *, from_start: bool = False) -> list[Quote]:
+def quotes(
+    text: str, text_format: TextFormat, *, from_start: bool = False, columns: str = ""
+) -> list[Quote]:
     """Cut a text into what can be quoted, in order; what has no letter or digit is left out.
 
     Args:
         from_start: the text begins where its document does, so a table begins with its header.
+        columns: names of the columns, ``a | b``, where the text begins within a table.
     """
     if text_format == "code":
         found = _blocks(text, 0)
     elif text_format == "table":
-        found = _rows(text, from_start)
+        found = _rows(text, from_start, _row(columns))
     else:
-        found = _prose(text)
+        blocks = _LITERAL if text_format == "plain" else _FENCE
+        found = _prose(text, blocks, _row(columns))
     told = [quote for quote in found if any(map(str.isalnum, quote.shown))]
     return _with_titles(text, told) if text_format == "plain" else told
 
@@ -73,20 +89,27 @@ def segment_quotes(segment: Segment) -> list[Quote]:
     """What can be quoted of a source in a prompt; spans count from the segment's text."""
     assert segment.source is not None
     source = segment.source
-    return quotes(segment.text, source.format, from_start=source.span.start == 0)
+    return quotes(
+        segment.text,
+        source.format,
+        from_start=source.span.start == 0,
+        columns=source.columns,
+    )
 
 
-def _prose(text: str) -> Iterator[Quote]:
-    """Sentences and rows, and the blocks of fenced code between them."""
+def _prose(text: str, blocks: re.Pattern[str], header: str) -> Iterator[Quote]:
+    """Sentences and rows, and the ``blocks`` of code between them."""
     width = max((len(line) for line in text.split("\n")), default=0)
     start = 0
-    for fence in _FENCE.finditer(text):
-        yield from _with_headers(list(_sentences(text, start, fence.start(), width)))
-        whole = Span(start=fence.start(), end=fence.end())
-        for block in _blocks(fence["code"], fence.start("code")):
-            yield replace(block, whole=whole)
-        start = fence.end()
-    yield from _with_headers(list(_sentences(text, start, len(text), width)))
+    for block in blocks.finditer(text):
+        first = block.start("code") if blocks is _LITERAL else block.start()
+        yield from _with_headers(list(_sentences(text, start, first, width)), header)
+        header = ""
+        whole = Span(start=first, end=first + len(text[first : block.end()].rstrip()))
+        for code in _blocks(block["code"], block.start("code")):
+            yield replace(code, whole=whole)
+        start = block.end()
+    yield from _with_headers(list(_sentences(text, start, len(text), width)), header)
 
 
 def _sentences(text: str, start: int, end: int, width: int) -> Iterator[Quote]:
@@ -97,12 +120,18 @@ def _sentences(text: str, start: int, end: int, width: int) -> Iterator[Quote]:
             if _ROW.match(raw):
                 yield Quote(span, _row(raw), "row")
             else:
-                shown = " ".join(_MARKS.sub("", raw).split())
+                shown = " ".join(_record(_MARKS.sub("", raw)).split())
                 yield Quote(span, shown, _kind(raw, shown))
 
 
+def _record(raw: str) -> str:
+    """Lines that each name their value (``tier: 1``) stand apart, as the cells of a row do."""
+    lines = raw.split("\n")
+    return " | ".join(lines) if all(map(_FIELD.match, lines)) else raw
+
+
 def _kind(raw: str, shown: str) -> Kind:
-    if _HEADING.match(raw) or _QUESTION.search(shown):
+    if _HEADING.match(raw) or _QUESTION.search(shown) or _DIRECTIVE.match(raw):
         return "heading"
     return "item" if _MARKS.match(raw) else "sentence"
 
@@ -118,7 +147,7 @@ def _lines_meant(text: str, start: int, end: int, width: int) -> Iterator[tuple[
         before, word = line[0].rstrip(), below[0].split(None, 1)[0]
         reach = line.start() + len(before) - text.rfind("\n", 0, line.start()) - 1
         has_room = reach + 1 + len(word) < FULL_LINE * width
-        unfinished = word[0].islower() or before[-1] in ",;-–—("
+        unfinished = word.lstrip("`*_\"'‘“([:")[:1].islower() or before[-1] in ",;-–—("
         if (has_room and not unfinished) or _COLUMNS.search(before) or _COLUMNS.search(below[0]):
             yield start, line.start() + len(before)
             start = below.start() + below[0].index(word)
@@ -126,11 +155,13 @@ def _lines_meant(text: str, start: int, end: int, width: int) -> Iterator[tuple[
 
 
 def _with_titles(text: str, found: Sequence[Quote]) -> list[Quote]:
-    """In plain text a short line without a stop, before a sentence that has one, is its heading."""
+    """In plain text an underlined line is a heading, and so is a short line without a stop before a
+    sentence that has one.
+    """
     titled = list(found)
     for at, (quote, below) in enumerate(pairwise(found)):
         alone = "\n" in text[quote.span.end : below.span.start]
-        if (
+        if (quote.kind == "sentence" and _UNDERLINE.match(text, quote.span.end)) or (
             quote.kind == below.kind == "sentence"
             and alone
             and len(quote.shown) <= min(MAX_TITLE, len(below.shown))
@@ -143,9 +174,12 @@ def _with_titles(text: str, found: Sequence[Quote]) -> list[Quote]:
     return titled
 
 
-def _with_headers(found: Sequence[Quote]) -> Iterator[Quote]:
-    """Give the rows below a rule (``|---|``) the row above it as their header."""
-    header = ""
+def _with_headers(found: Sequence[Quote], header: str) -> Iterator[Quote]:
+    """Give the rows below a rule (``|---|``) the row above it as their header.
+
+    Args:
+        header: of the rows that the text begins with.
+    """
     for at, quote in enumerate(found):
         if quote.kind != "row":
             header = ""
@@ -157,10 +191,14 @@ def _with_headers(found: Sequence[Quote]) -> Iterator[Quote]:
             yield _labelled(quote, header)
 
 
-def _rows(text: str, from_start: bool) -> Iterator[Quote]:
-    """Lines; the header is the first after the name of the sheet, or the first of the document."""
-    header, expected = "", from_start
-    for line in _LINE.finditer(text):
+def _rows(text: str, from_start: bool, header: str) -> Iterator[Quote]:
+    """Lines; the header is the first after the name of the sheet, or the first of the document.
+
+    Lines of one cell close above one that has more are titles of the table, not its header.
+    """
+    expected = from_start and not header
+    lines = list(_LINE.finditer(text))
+    for at, line in enumerate(lines):
         raw = line[0].strip()
         start = line.start() + line[0].index(raw)
         quote = Quote(Span(start=start, end=start + len(raw)), _row(raw), "row")
@@ -168,7 +206,9 @@ def _rows(text: str, from_start: bool) -> Iterator[Quote]:
             header, expected = "", True
             yield replace(quote, kind="heading")
         elif expected:
-            header, expected = quote.shown, False
+            below = lines[at + 1 : at + MOST_ABOVE]
+            expected = " | " not in raw and any(" | " in one[0] for one in below)
+            header = "" if expected else quote.shown
             yield replace(quote, kind="heading")
         else:
             yield _labelled(quote, header)
@@ -179,11 +219,16 @@ def _row(raw: str) -> str:
 
 
 def _labelled(quote: Quote, header: str) -> Quote:
-    """The row with its cells named, where it has as many as the header."""
-    names, cells = header.split(" | "), quote.shown.split(" | ")
-    if not header or len(names) != len(cells) or len(cells) < 2 or _RULE.match(quote.shown):
+    """The row with its cells named; it may lack the last ones, where they are empty."""
+    names = [name.strip() for name in header.split(" | ")]
+    cells = [cell.strip(" |") for cell in quote.shown.split(" | ")]
+    if len(names) < 2 or not 1 < len(cells) <= len(names) or _RULE.match(quote.shown):
         return quote
-    pairs = [f"{n.strip()}: {c.strip()}" for n, c in zip(names, cells, strict=True) if c.strip()]
+    pairs = [
+        f"{name}: {cell}" if name else cell
+        for name, cell in zip(names, cells, strict=False)
+        if cell
+    ]
     return replace(quote, shown=" | ".join(pairs))
 
 

@@ -10,7 +10,8 @@ MAX_SENTENCE = 600
 """Characters; longer runs without a stop (Thai, logs, minified files) are cut at white space."""
 
 _STOP = regex.compile(
-    r"""(?<![.!?…])[.!?…]++["'”’»)\]*_]*+(?=\s)  # a stop, what closes after it, white space
+    r"""(?<![.!?…])(?!(?<![^\n])\.\.[^\S\n])  # not the mark of a directive of reST
+        [.!?…]++["'”’»)\]*_]*+(?=\s)  # a stop, what closes after it, white space
       | [。！？．]+[」』”’）\]]*            # Chinese, Japanese: no space follows
       | [।॥؟۔។။]+                         # Hindi, Arabic, Urdu, Khmer, Burmese
       | \n[^\S\n]*(?=\n)                    # a blank line

@@ -1,8 +1,8 @@
 """The analyzer: what the lexical index counts, for documents and queries alike.
 
-Words are folded (NFKC, case, Latin accents) and stemmed; identifiers are kept whole and also split
-at camelCase, snake_case and digits; scripts that put no space between words give character 2- and
-3-grams. A term never holds white space.
+Words are folded (NFKC, case, Latin accents) and stemmed, by script; identifiers are kept whole and
+also split at camelCase, snake_case and digits; scripts that put no space between words give
+character 2- and 3-grams. A term never holds white space.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 import regex
 import Stemmer
 
-ANALYZER = "ctxeng-terms-2"
+ANALYZER = "ctxeng-terms-3"
 """Recorded in each workspace; changes whenever ``terms`` would."""
 
 MAX_WORD = 64
@@ -26,6 +26,13 @@ _PIECE = regex.compile(
     r"\p{Lu}+(?=\p{Lu}\p{Ll})|\p{Lu}?[\p{Ll}\p{M}]+|\p{Lu}+|\p{N}+|[\p{L}\p{M}]+"
 )
 _LATIN = regex.compile(r"\p{Latin}")
+_SCRIPTS = {
+    "russian": regex.compile(r"\p{Cyrillic}"),
+    "greek": regex.compile(r"\p{Greek}"),
+    "arabic": regex.compile(r"\p{Arabic}"),
+    "hindi": regex.compile(r"\p{Devanagari}"),
+}
+"""Language → a letter of the script whose words are stemmed as its are."""
 _STOP_WORDS = frozenset(
     """a about above after again all also am an and any are as at be because been before being
     below between both but by can could did do does doing during each few for from further had has
@@ -105,11 +112,15 @@ def _fold(word: str) -> str:
 
 
 def _stem(word: str) -> str:
-    """English Snowball (Porter 2); it leaves words of other scripts alone."""
-    stem: str = _stemmer().stemWord(word)
+    """By the Snowball stemmer of the language that most writes the word's script; that of English
+    leaves words of other scripts alone.
+    """
+    first = "" if word.isascii() else next(filter(str.isalpha, word), "")
+    script = next((name for name, letter in _SCRIPTS.items() if letter.match(first)), "english")
+    stem: str = _stemmer(script).stemWord(word)
     return stem
 
 
 @cache
-def _stemmer() -> Stemmer.Stemmer:
-    return Stemmer.Stemmer("english", 0)
+def _stemmer(language: str) -> Stemmer.Stemmer:
+    return Stemmer.Stemmer(language, 0)

@@ -33,7 +33,7 @@ from ctxeng.types.base import (
 )
 from ctxeng.types.context import Context, Dropped, RenderFormat, SectionUse
 from ctxeng.types.documents import Chunk, Document, Part, Scope, Span
-from ctxeng.types.hits import Hit, Query, Source
+from ctxeng.types.hits import Hit, Query, Route, Source
 from ctxeng.types.messages import Attachment, Carried, Image, Message, Segment, Tool, ToolCall
 from ctxeng.types.reports import Check, Failure, IndexReport, Status, VectorStatus
 from ctxeng.types.vendors import Json
@@ -65,6 +65,7 @@ __all__ = [
     "RenderFormat",
     "Reply",
     "Role",
+    "Route",
     "Scope",
     "SearchMode",
     "SectionUse",

@@ -76,6 +76,9 @@ class GenerationOptions(Value):
     tool_choice: Literal["auto", "none", "required"] = "auto"
     json_schema: Metadata | None = None
     """The reply's text must be JSON that holds to it."""
+    retry_broken_streams: bool | None = None
+    """Start a reply again that breaks off after its first token; None: as the model's table says.
+    """
 
 
 DEFAULT_OPTIONS = GenerationOptions()

@@ -6,11 +6,24 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationInfo
 
-Trust = Literal["system", "user", "memory", "document", "tool", "web", "untrusted"]
+Level = Literal["system", "user", "memory", "document", "tool", "web"]
+
+
+def level_of(stored: object) -> object:
+    """A level as it was stored: loaded documents were ``untrusted`` once."""
+    return "document" if stored == "untrusted" else stored
+
+
+def _read_level(value: object, info: ValidationInfo) -> object:
+    return level_of(value) if info.mode == "json" else value
+
+
+Trust = Annotated[Level, BeforeValidator(_read_level)]
 """How far a text may be believed, most first: ours, the caller's, what was remembered of the
-caller, the caller's files, a tool's result, a web page, anybody's."""
+caller, what the caller had indexed, a tool's result, a page of the web or of anybody. Only the
+first two are ever read as more than data."""
 
 Transformation = Literal["verbatim", "template", "selected", "summarised", "resolved"]
 """What was done to a text: nothing; it is ours, such as a heading or a marker; sentences of it were

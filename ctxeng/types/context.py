@@ -24,7 +24,7 @@ class Dropped(Value):
     section: str = "sources"
     label: str = ""
     """What it is, where it has no source: how its text begins."""
-    trust: Trust = "untrusted"
+    trust: Trust = "web"
 
 
 class SectionUse(Value):
@@ -158,6 +158,7 @@ def _kept_row(segment: Segment) -> Json:
         "end": source.span.end if source else None,
         "tokens": segment.tokens,
         "score": segment.scores.get("fused"),
+        "scores": {**segment.scores},
         "trust": segment.trust,
         "transformation": segment.transformation,
         "made_by": segment.made_by,
@@ -176,6 +177,7 @@ def _dropped_row(row: Dropped) -> Json:
         "end": source.span.end if source else None,
         "tokens": row.tokens,
         "score": row.score,
+        "scores": {},
         "trust": row.trust,
         "transformation": "verbatim",
         "made_by": "",

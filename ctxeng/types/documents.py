@@ -83,7 +83,8 @@ class Document(Value):
     parts: Annotated[tuple[Part, ...], BeforeValidator(as_tuple)] = ()
     """In text order and without overlap; may leave gaps."""
     scope: Scope = Scope()
-    trust: Trust = "untrusted"
+    trust: Trust = "document"
+    """Whoever indexes a page that was fetched, not chosen, says ``web``."""
 
     @model_validator(mode="before")
     @classmethod

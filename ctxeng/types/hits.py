@@ -18,6 +18,19 @@ class Query(Value):
     filter: Annotated[dict[str, Strings], BeforeValidator(whole)] = Field(default_factory=dict)
     """Every key must match; a key's values are alternatives. Compared as strings."""
     scope: Scope = Scope()
+    made_by: str = ""
+    """The model or rule that put it in the place of what was asked."""
+
+
+class Route(Value):
+    """Where an answer is looked for."""
+
+    sources: Strings = ()
+    """Names, such as ``documents`` for what was indexed; none: nothing there would answer."""
+    depth: int | None = Field(default=None, gt=0)
+    """Candidates that each of them is asked for; None: as many as the settings say."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """How likely each source is to help, in [0, 1]; of those that were weighed."""
 
 
 class Hit(Value):
@@ -41,7 +54,8 @@ class Hit(Value):
     format: TextFormat = "plain"
     media_type: str = "text/plain"
     metadata: Metadata = Field(default_factory=dict)
-    trust: Trust = "untrusted"
+    trust: Trust = "web"
+    """Of its document; the least where nobody says."""
 
     @property
     def span(self) -> Span:
@@ -64,6 +78,8 @@ class Source(Value):
     title: str = ""
     heading_path: Strings = ()
     format: TextFormat = "plain"
+    columns: str = ""
+    """Their names, ``a | b``, where it begins within a table."""
 
     @property
     def location(self) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxeng.text.asking import asks_for_number, without_asking
+from ctxeng.text.asking import asks_for_name, asks_for_number, without_asking
 from ctxeng.text.overlap import MAX_TERMS, corpus_size, question_weights, term_weights
 
 WORDS = ["leave", "rotor", "pager", "weeks", "vpn", "42", "ünder"]
@@ -61,6 +61,12 @@ def test_a_question_keeps_some_weight_where_it_has_a_term(question):
         ("范廷颂是什么时候被任为主教的？", "范廷颂是 被任为主教的？"),
         ("产假有多长？", "产假 ？"),
         ("誰がこの本を書きましたか", "がこの本を書きましたか"),
+        ("Когда начнётся собрание?", "начнётся собрание?"),
+        ("Πότε αρχίζει η συνάντηση;", "αρχίζει η συνάντηση;"),
+        ("متى يبدأ الاجتماع؟", "يبدأ الاجتماع؟"),
+        ("회의는 언제 시작합니까?", "회의는 시작합니까?"),
+        ("Toplantı ne zaman başlıyor?", "Toplantı başlıyor?"),
+        ("What happens if a lamp breaks?", "if a lamp breaks?"),
         ("Tell me about the wie gate", "the wie gate"),
     ],
 )
@@ -71,6 +77,12 @@ def test_the_words_that_only_ask_go(question, rest):
 @pytest.mark.parametrize("question", ["How many?", "¿Cuándo abre?", "多少人", "Wann?", "What year"])
 def test_a_number_is_asked_for(question):
     assert asks_for_number(question)
+
+
+@pytest.mark.parametrize("question", ["By whom was it?", "¿Quién es?", "Wer war es", "Qui a écrit"])
+def test_a_name_is_asked_for(question):
+    assert asks_for_name(question)
+    assert not asks_for_name("What does a chi square test tell, and qui bono?")
 
 
 def test_no_number_is_asked_for():

@@ -38,6 +38,16 @@ def test_every_letter_stands_in_a_quote(text, text_format):
         ("- one thing\n- another", "markdown", ["one thing", "another"]),
         ("def f():\n    return 1", "code", ["\n```\ndef f():\n    return 1\n```\n"]),
         ("x = 1", "code", ["`x = 1`"]),
+        (
+            "tier: 1\nowner: Ines\ndata kept: 7 days",
+            "plain",
+            ["tier: 1 | owner: Ines | data kept: 7 days"],
+        ),
+        (
+            "The lamp is lit with one\nkind of oil: olive.",
+            "plain",
+            ["The lamp is lit with one kind of oil: olive."],
+        ),
         ("!!! ???", "plain", []),
         ("| a | b |\n| --- | --- |\n| 1 | 2 |", "markdown", ["a | b", "a: 1 | b: 2"]),
     ],

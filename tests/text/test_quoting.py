@@ -124,13 +124,34 @@ def test_rows_carry_the_names_of_their_columns():
         ("row", "city: Porto | fee: 5 EUR"),
         ("row", "Bonn"),
     ]
-    sheet = "# Fees\ncity | fee\nPorto | 5 EUR\nBonn | 6 | more"
+    sheet = "# Fees\ncity | fee | note\nPorto | 5 EUR\nBonn | 6 | paid | more"
     assert kinds(sheet, "table") == [
         ("heading", "Fees"),
-        ("heading", "city | fee"),
+        ("heading", "city | fee | note"),
         ("row", "city: Porto | fee: 5 EUR"),
-        ("row", "Bonn | 6 | more"),
+        ("row", "Bonn | 6 | paid | more"),
     ]
+
+
+def test_titles_above_a_table_are_not_its_header():
+    sheet = "# Fees\nFees of 2031\n\nin EUR\ncity | fee\nPorto | 5"
+    assert kinds(sheet, "table")[-3:] == [
+        ("heading", "in EUR"), ("heading", "city | fee"), ("row", "city: Porto | fee: 5"),
+    ]  # fmt: skip
+    assert kinds("# Names\nname\nAnn\nBob", "table")[1:] == [
+        ("heading", "name"), ("row", "Ann"), ("row", "Bob"),
+    ]  # fmt: skip
+
+
+def test_rows_from_within_a_table_are_named_by_the_columns_that_are_given():
+    given = {"columns": "| city | fee |"}
+    assert kinds("Porto | 5\nBonn | 6", "table", **given) == [
+        ("row", "city: Porto | fee: 5"), ("row", "city: Bonn | fee: 6"),
+    ]  # fmt: skip
+    prose = "| Porto | 5 |\n\nIt is so.\n\n| a | b |"
+    assert [shown for _, shown in kinds(prose, **given)] == [
+        "city: Porto | fee: 5", "It is so.", "a | b",
+    ]  # fmt: skip
 
 
 def test_the_first_row_is_a_header_only_where_the_table_begins():
@@ -148,6 +169,38 @@ def test_fenced_code_is_code_and_the_prose_around_it_is_not():
         ("sentence", "Run this:"),
         ("code", "\n```\nbw deploy. Then\nbw check\n```\n"),
         ("sentence", "It takes a minute."),
+    ]
+
+
+def test_literal_blocks_of_rest_are_code_and_its_underlines_are_no_fences():
+    text = (
+        "Use\n~~~\n\nRun it::\n\n    $ lamp on\n    lit\n\nIt glows.\n\nStop\n~~~~\n\nTurn it off."
+    )
+    assert kinds(text, "plain") == [
+        ("heading", "Use"),
+        ("sentence", "Run it::"),
+        ("code", "\n```\n$ lamp on\nlit\n```\n"),
+        ("sentence", "It glows."),
+        ("heading", "Stop"),
+        ("sentence", "Turn it off."),
+    ]
+    named = "\n\n".join(
+        [".. _glow:", ".. code-block:: sh\n   :linenos:", "   lamp on", ".. note::", "   It glows."]
+    )
+    assert kinds(named, "plain") == [
+        ("heading", ".. _glow:"),
+        ("heading", ".. code-block:: sh :linenos:"),
+        ("code", "`lamp on`"),
+        ("heading", ".. note::"),
+        ("sentence", "It glows."),
+    ]
+
+
+def test_a_line_that_goes_on_with_code_or_a_quoted_word_is_not_cut_off():
+    wide = "A line that is wider than the two that follow it, as those of code often are."
+    text = f"{wide}\n\nHand the oil to the\n``fill`` step or to\n(another) one."
+    assert kinds(text, "plain")[1:] == [
+        ("sentence", "Hand the oil to the ``fill`` step or to (another) one.")
     ]
 
 

@@ -20,6 +20,10 @@ KEYS = [
     f"hf_{LETTERS}",
     "xoxb-123456789012-abcdefghij",
     "AKIAABCDEFGHIJKLMNOP",
+    f"sk_live_{LETTERS}",
+    f"npm_{LETTERS}",
+    f"pypi-{LETTERS}",
+    f"SG.{LETTERS}.{LETTERS}",
     f"AIza{LETTERS[:35]}",
     f"eyJ{LETTERS}.eyJ{LETTERS}.{LETTERS}",
     f"-----BEGIN RSA PRIVATE KEY-----\n{LETTERS}\n{LETTERS}\n-----END RSA PRIVATE KEY-----",
@@ -31,7 +35,21 @@ NO_KEYS = [
     "https://example.com:8080/path@version and user@example.com",
     "The public key begins with -----BEGIN PUBLIC KEY-----",
     "sk-learn",
+    "max_tokens=4096, token=get_token2(), token = response2.token, keys[0]",
+    "password: str = Field(min_length=8)",
+    "The secret: begin early. A token: 12345678. Basic understanding1 is enough",
     "",
+]
+ASSIGNED = [
+    "password={}",
+    "db_password: {}",
+    '"api_key": "{}"',
+    "https://host/x?token={}&page=2",
+    "X-Api-Key: {}",
+    "aws_secret_access_key = {}",
+    "Authorization: Basic {}",
+    "authorization: bearer {}",
+    "redis://:{}@host:6379/0",
 ]
 
 
@@ -45,6 +63,17 @@ def test_a_bearer_token_and_a_password_of_a_url_are_taken_out():
     text = "Authorization: Bearer abc.DEF-123456 for https://bob:pass-word@host:8080/x"
     redacted = f"Authorization: Bearer {REDACTED} for https://{REDACTED}@host:8080/x"
     assert Redactor().redact(text) == (redacted, 2)
+
+
+@pytest.mark.parametrize("form", ASSIGNED)
+def test_a_value_behind_a_name_for_a_key_is_taken_out(form):
+    """Also where it stands in JSON in a string."""
+    for around in ("{}", "see {} there", "({})"):
+        text = around.format(form)
+        expected = text.replace("{}", REDACTED).replace(f":{REDACTED}@", f"{REDACTED}@")
+        assert Redactor().redact(text.replace("{}", "hunter22secret")) == (expected, 1)
+        escaped = json.dumps(text).replace("{}", "hunter22secret")
+        assert Redactor().redact(escaped) == (json.dumps(expected), 1)
 
 
 @pytest.mark.parametrize("text", NO_KEYS)

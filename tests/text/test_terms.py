@@ -48,8 +48,21 @@ def test_words_are_folded_and_stemmed_and_stop_words_left_out(text, expected):
 
 
 def test_hindi_marks_stay_with_their_letters():
-    assert terms("की राजधानी") == ["की", "राजधानी"]
-    assert terms("मुंबई") == ["मुंबई"]
+    assert terms("की राजधानी") == ["क", "राजधान"]
+    assert terms("मुंबई") == ["मुंब"]
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        "собрание собрания собранием",
+        "συνάντηση συναντήσεις συνάντησης",
+        "اجتماع الاجتماع",
+        "घर घरों",
+    ],
+)
+def test_words_of_other_scripts_are_stemmed_too(forms):
+    assert len(set(terms(forms))) == 1
 
 
 def test_scripts_without_spaces_give_pairs_and_triples():
