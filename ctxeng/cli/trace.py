@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from ctxeng.trace.record import Trace
 
 TraceId = Annotated[
-    str, typer.Argument(metavar="ID", help="A run's id, or how it begins; `last`: the newest.")
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A run's id, or how it begins; `last`: the newest, `last-1`: the one before.",
+    ),
 ]
 SHOWN_ID = 12
 """Characters of an id in tables."""
 SHOWN = 10
 """Candidates in a table."""
+DAMAGED = "(damaged: `ctxeng trace remove ID` takes it away)"
 LINE = 100
 """Characters of a query in a table."""
 
@@ -55,7 +60,7 @@ def list_traces(
         output.emit([one.model_dump(mode="json") for one in found])
         return output.OK
     if not found:
-        output.say("No runs are recorded: `ctxeng context` and `ctxeng ask` record one each.")
+        output.say("No runs are recorded: each `ctxeng context`, `ask` and turn of a chat is one.")
         return output.OK
     output.table(
         ["id", "time (UTC)", "verb", "runs", "tokens", "model", "query"],
@@ -67,7 +72,7 @@ def list_traces(
                 one.runs,
                 one.tokens,
                 one.model,
-                output.one_line(one.query, LINE),
+                DAMAGED if one.damaged else output.one_line(one.query, LINE),
             ]
             for one in found
         ],
@@ -138,15 +143,23 @@ def _print_stages(found: Trace) -> None:
                 facts.get("seconds"),
                 facts.get("cpu_seconds"),
                 ", ".join(
-                    f"{name} {output.one_line(str(fact), 60)}"
+                    f"{name} {output.one_line(_shown(fact), 60)}"
                     for name, fact in facts.items()
                     if name not in ("stage", "seconds", "cpu_seconds", "at", "wait")
-                    and fact not in (None, "")
+                    and fact not in (None, "", [], {})
                 ),
             ]
             for facts in found.stages
         ],
     )
+
+
+def _shown(fact: object) -> str:
+    if isinstance(fact, list | tuple):
+        return ", ".join(map(_shown, fact))
+    if isinstance(fact, dict):
+        return ", ".join(f"{name} {_shown(value)}" for name, value in fact.items())
+    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)
 
 
 def _print_candidates(found: Trace) -> None:
@@ -254,6 +267,8 @@ def diff(
     For example:
 
       ctxeng diff 3f2a last
+
+      ctxeng diff last-1 last
     """
     with open_to_read(workspace, config) as engine:
         first, second = engine.trace(before), engine.trace(after)

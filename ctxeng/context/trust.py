@@ -9,9 +9,11 @@ from typing import Final, get_args
 
 from pydantic import Field
 
+from ctxeng.errors import ConfigError
 from ctxeng.types import Role, Tool, Trust, Value
+from ctxeng.types.base import Level
 
-LEVELS: Final[tuple[Trust, ...]] = get_args(Trust)
+LEVELS: Final[tuple[Trust, ...]] = get_args(Level)
 """Most believed first."""
 _RANK: Mapping[str, int] = {level: rank for rank, level in enumerate(LEVELS)}
 
@@ -40,14 +42,24 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 def lowest(*levels: Trust) -> Trust:
     """The least believed of them, which is how far a text may be believed that was made from all;
-    of none: ``untrusted``.
+    of none: the least there is.
     """
-    return max(levels, key=_RANK.__getitem__, default="untrusted")
+    return max(levels, key=_rank, default=LEVELS[-1])
 
 
 def reaches(trust: Trust, wanted: Trust) -> bool:
-    """Whether it is believed at least as far as ``wanted``."""
-    return _RANK[trust] <= _RANK[wanted]
+    """Whether it is believed at least as far as ``wanted``.
+
+    Raises:
+        ConfigError: one of them is no level.
+    """
+    return _rank(trust) <= _rank(wanted)
+
+
+def _rank(level: Trust) -> int:
+    if level not in _RANK:
+        raise ConfigError(f"trust {level!r}: is no level; there are {', '.join(LEVELS)}.")
+    return _RANK[level]
 
 
 def is_fenced(trust: Trust) -> bool:

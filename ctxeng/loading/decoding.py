@@ -35,6 +35,7 @@ _KANA, _HANGUL = re.compile("[\u3041-\u30ff]"), re.compile("[\uac00-\ud7a3]")
 _COMMON_HAN = re.compile("[的一是不了在人有他这這中大来來上国國个個到说說们們为為时時会會要以公司]")
 _SYMBOL_IN_WORD = re.compile(
     r"(?<=[a-zA-Z])[^\w\s\x00-\x7f–—‘’“”…•·«»°®™©]|[¿¡¢£¤¥¦§¨¬¯´¸±²³¹¼½¾¶](?=[a-z])"
+    r"|(?<=[a-z])[«»](?=[a-z])"
 )
 _TURKISH, _ICELANDIC = frozenset("ýþðÝÞÐ"), frozenset("æáíúóÆÁÍÚÓ")
 _ONE_BYTE = [

@@ -143,7 +143,7 @@ def load_each(
     loaded: list[Document | LoadError] = []
     kind = ""
     try:
-        if not data.strip(_BLANK):
+        if is_blank(data):
             raise SkippedError(uri, "is empty", "Nothing to do")
         if data.startswith(b"PK"):
             check_count(data, uri, limits)
@@ -163,6 +163,11 @@ def load_each(
         why = f"cannot be read as {kind}: {said}" if kind else f"cannot be read: {said}"
         loaded.append(LoadError(uri, why, "It may be damaged: open and save it again"))
     return loaded
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether a file says nothing, whatever its kind."""
+    return not data.strip(_BLANK)
 
 
 def _reader(kind: str, uri: str) -> Read:

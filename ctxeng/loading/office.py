@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from ctxeng.loading.made import Parts, made, markdown_table, table_row
 from ctxeng.loading.opc import Package, local, reference
@@ -31,11 +31,11 @@ def read_docx(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Docu
     with opened(data, uri, settings) as archive:
         package = Package(archive)
         main = package.main("word/document.xml")
-        levels = _heading_levels(package, main)
-        blocks = list(_word_blocks(package.xml(main), levels))
+        styles = _styles(package, main)
+        blocks = list(_word_blocks(package.xml(main), styles))
         blocks += drawn(package, main)
         for part in package.parts(main, *_BESIDE):
-            beside = _word_blocks(package.xml(part), levels)
+            beside = _word_blocks(package.xml(part), styles)
             blocks += [block for block in dict.fromkeys(beside) if block not in blocks]
         title, author = package.about()
     yield made(
@@ -43,22 +43,34 @@ def read_docx(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Docu
     )
 
 
-def _heading_levels(package: Package, main: str) -> dict[str, int]:
-    """Style id → level, of the styles that make headings by their name, outline or origin."""
+class _Styles(NamedTuple):
+    """Of paragraphs, by id."""
+
+    levels: dict[str, int]
+    """Of those that make headings by their name, outline or origin."""
+    lists: frozenset[str]
+    """Those that make items of lists."""
+
+
+def _styles(package: Package, main: str) -> _Styles:
     levels: dict[str, int] = {}
     origins: dict[str, str] = {}
+    lists: set[str] = set()
     for part in package.parts(main, "styles"):
         for style in package.xml(part).iter("{*}style"):
             identity = reference(style, "styleId")
             name = next((reference(e, "val") for e in style.iterchildren("{*}name")), "")
+            properties = next(style.iterchildren("{*}pPr"), None)
             origins[identity] = next(
                 (reference(e, "val") for e in style.iterchildren("{*}basedOn")), ""
             )
             found = _HEADING.match(name)
             if found or name.lower() == "title":
                 levels[identity] = int(found.group(1)) if found else 1
-            elif outline := _outline(next(style.iterchildren("{*}pPr"), None)):
+            elif outline := _outline(properties):
                 levels[identity] = outline
+            elif _is_numbered(properties):
+                lists.add(identity)
     for identity in origins:
         above, seen = identity, set[str]()
         while above and above not in seen:
@@ -67,7 +79,13 @@ def _heading_levels(package: Package, main: str) -> dict[str, int]:
                 levels[identity] = levels[above]
                 break
             above = origins.get(above, "")
-    return levels
+    return _Styles(levels, frozenset(lists))
+
+
+def _is_numbered(properties: _Element | None) -> bool:
+    """Whether they make an item of a list; number 0 takes what a style made back."""
+    found = properties.find("{*}numPr/{*}numId") if properties is not None else None
+    return found is not None and reference(found, "val") not in {"", "0"}
 
 
 def _outline(properties: _Element | None) -> int:
@@ -77,29 +95,33 @@ def _outline(properties: _Element | None) -> int:
     return int(value) + 1 if value.isdecimal() and int(value) < 9 else 0
 
 
-def _word_blocks(parent: _Element, levels: Mapping[str, int]) -> Iterator[str]:
+def _word_blocks(parent: _Element, styles: _Styles) -> Iterator[str]:
     """Paragraphs and tables in order; content controls and the like are looked into."""
     for element in parent:
         name = local(element)
         if name == "p":
             if text := drawing_text(element).strip():
-                level = min(_level(element, levels), 6)
-                yield f"{'#' * level} {' '.join(text.split())}" if level else text
+                mark = _mark(element, styles)
+                yield f"{mark}{' '.join(text.split())}" if mark else text
         elif name == "tbl":
             if shown := markdown_table(list(_word_rows(element))):
                 yield shown
         elif name not in _DELETED and len(element):
-            yield from _word_blocks(element, levels)
+            yield from _word_blocks(element, styles)
 
 
-def _level(paragraph: _Element, levels: Mapping[str, int]) -> int:
+def _mark(paragraph: _Element, styles: _Styles) -> str:
+    """What Markdown puts before it: headings have ``#``, items of lists ``-``."""
     properties = paragraph.find("{*}pPr")
     if properties is None:
-        return 0
-    style = properties.find("{*}pStyle")
-    return _outline(properties) or levels.get(
-        reference(style, "val") if style is not None else "", 0
-    )
+        return ""
+    named = properties.find("{*}pStyle")
+    style = reference(named, "val") if named is not None else ""
+    if level := _outline(properties) or styles.levels.get(style, 0):
+        return f"{'#' * min(level, 6)} "
+    own = properties.find("{*}numPr") is not None
+    is_item = _is_numbered(properties) if own else style in styles.lists
+    return "- " if is_item else ""
 
 
 def _word_rows(table: _Element) -> Iterator[str]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _ONE_AT_A_TIME = threading.Lock()
 """PDFium is not thread-safe."""
+_NO_TITLE = re.compile(
+    r"\A(?:\W*(?:untitled|anonymous|unknown)\W*\Z|Microsoft (?:Word|PowerPoint) - )", re.I
+)
+"""What programs write where nobody gave a title."""
 _STREAM = re.compile(rb"(?<!end)stream\r?\n")
 
 
@@ -46,7 +50,7 @@ def read_pdf(data: bytes, uri: str, settings: LoadingSettings) -> Iterator[Docum
             metadata |= {"unread_pages": list[JsonValue](unread)} if unread else {}
         finally:
             pdf.close()
-    title = info.get("Title", "")
+    title = _NO_TITLE.sub("", info.get("Title", ""))
     yield made(
         uri, parts.text, "application/pdf", title=title, metadata=metadata, parts=parts.parts
     )

@@ -148,6 +148,8 @@ class _Workbook:
             return self._strings[at] if 0 <= at < len(self._strings) else ""
         if kind == "b":
             return "TRUE" if text.strip() == "1" else "FALSE"
+        if not text and (formula := next(cell.iterchildren("{*}f"), None)) is not None:
+            return f"={formula.text}" if formula.text else ""  # nobody has calculated it yet
         if kind != "n" or not text:
             return text
         style = cell.get("s", "0")

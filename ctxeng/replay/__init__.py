@@ -2,7 +2,8 @@
 records: no index, no document, no model.
 """
 
-from ctxeng.replay.diff import Difference, diff
+from ctxeng.replay.diff import diff
+from ctxeng.replay.difference import Difference
 from ctxeng.replay.replay import replay
 
 __all__ = ["Difference", "diff", "replay"]

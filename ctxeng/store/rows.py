@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from ctxeng.types import Chunk, Document, Hit
+from ctxeng.types.base import level_of
 
 CHUNK_COLUMNS = (
     'id, position, text, prefix, start, "end", line, heading_path, part, tokens, format, defines'
@@ -91,6 +92,6 @@ def hit_of(row: Sequence[object], record: Mapping[str, object]) -> Hit:
         "title": record["title"],
         "media_type": record["media_type"],
         "metadata": record["metadata"],
-        "trust": record["trust"],
+        "trust": level_of(record["trust"]),
     }
     return Hit.model_validate(hit)

@@ -31,6 +31,8 @@ LONG = 96
 REFERENCE = "$text"
 DECIMALS = 6
 """Of a candidate's scores; those in the context are whole."""
+NEVER = datetime.fromtimestamp(0, UTC)
+"""Time of a run of which it is not known."""
 TITLE = 120
 """Characters of the query that a list of runs shows."""
 
@@ -69,6 +71,8 @@ class TraceSummary(Value):
     model: str = ""
     tokens: int | None = None
     """Of the prompt."""
+    damaged: bool = False
+    """What else there was to say of it cannot be read."""
 
 
 class Trace(Value):
@@ -179,9 +183,7 @@ def written(recorder: Recorder, around: Surroundings, redactor: Redactor) -> Tra
 
 
 def read_summary(record: TraceRecord) -> TraceSummary:
-    """Raises:
-    WorkspaceError: it is damaged.
-    """
+    """One line of the list; of a damaged one its id."""
     try:
         told = json.loads(record.summary) if record.summary else {}
         return TraceSummary(
@@ -193,8 +195,8 @@ def read_summary(record: TraceRecord) -> TraceSummary:
             model=str(told.get("model", "")),
             tokens=told.get("tokens"),
         )
-    except (ValueError, AttributeError) as error:
-        raise WorkspaceError(f"trace {record.id}: damaged: its summary is not readable") from error
+    except (ValueError, AttributeError):
+        return TraceSummary(id=record.id, verb=record.verb, time=NEVER, damaged=True)
 
 
 def read(record: TraceRecord) -> Trace:

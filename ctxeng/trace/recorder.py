@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from ctxeng.protocols import Delta, Generator
+from ctxeng.protocols import Delta, Generator, Restart
 from ctxeng.trace.spans import Spans
-from ctxeng.types import Answer, Context, GenerationOptions, Hit, StopReason, Usage
+from ctxeng.types import Answer, Context, GenerationOptions, Hit, Route, StopReason, Usage
 
 Facts = dict[str, JsonValue]
 TIMES = {"seconds", "cpu_seconds", "wait", "at"}
@@ -36,6 +36,8 @@ class Recorder:
         self.hits: list[Hit] = []
         """The candidates, best first."""
         self.context: Context | None = None
+        self.route: Route | None = None
+        """Where was looked for them; None: in every source."""
         self.answer: Answer | None = None
         self.error = ""
         """What ended the run before it had a result."""
@@ -96,6 +98,9 @@ class Generating:
     error: str = ""
 
     def take(self, delta: Delta) -> None:
+        if isinstance(delta, Restart):
+            self.text = ""
+            return
         self.text += delta.text
         self.usage = delta.usage or self.usage
         self.stop = delta.stop or self.stop
@@ -116,13 +121,20 @@ def recording(recorder: Recorder) -> Iterator[None]:
         _recorder.reset(token)
 
 
-def keep(*, hits: list[Hit] | None = None, context: Context | None = None) -> None:
+def keep(
+    *,
+    route: Route | None = None,
+    hits: list[Hit] | None = None,
+    context: Context | None = None,
+) -> None:
     """Hand what a stage made to the recorder of this run, where there is one; the last one counts.
     ``hits`` that are empty count too.
     """
     recorder = _recorder.get()
     if recorder is None:
         return
+    if route is not None:
+        recorder.route = route
     if hits is not None:
         recorder.hits = hits
     if context is not None:

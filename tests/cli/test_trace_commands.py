@@ -105,6 +105,28 @@ def test_without_a_workspace_it_is_told(ctxeng, place):
         assert "no workspace" in ran.err
 
 
+def test_a_damaged_line_of_the_list_costs_no_other(ctxeng, indexed):
+    for question in (QUESTION, "Who approves it?"):
+        ctxeng("context", question)
+    newest = ctxeng("trace", "list", "--json").value[0]["id"]
+    with closing(sqlite3.connect(indexed / ".ctxeng" / "store.sqlite3")) as db:
+        db.execute("UPDATE trace SET summary = '{' WHERE id = ?", (newest,))
+        db.commit()
+    first, second = ctxeng("trace", "list", "--json").value
+    assert (first["id"], first["damaged"]) == (newest, True)
+    assert (second["query"], second["damaged"]) == (QUESTION, False)
+    assert "(damaged: `ctxeng trace remove ID` takes it away)" in ctxeng("trace", "list").out
+    assert ctxeng("trace", "remove", newest).code == 0
+
+
+def test_the_run_before_the_newest_has_a_name(ctxeng, indexed):
+    ctxeng("context", QUESTION)
+    ctxeng("context", QUESTION, "--budget", "120")
+    (setting, *_) = ctxeng("diff", "last-1", "last", "--json").value["differences"]
+    assert (setting["what"], setting["before"], setting["after"]) == ("budget", 2_000, 120)
+    assert ctxeng("diff", "last-9", "last").code == 2
+
+
 def test_a_damaged_record_is_told(ctxeng, indexed):
     ctxeng("context", QUESTION)
     with closing(sqlite3.connect(indexed / ".ctxeng" / "store.sqlite3")) as db:

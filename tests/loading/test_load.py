@@ -26,6 +26,14 @@ def test_a_document_has_a_title_a_media_type_and_parts_within_its_text(sample):
         assert documents[0].id == document_id(f"folder/{sample.uri}")
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.uri)
+def test_a_file_is_a_document_wherever_it_came_from(sample):
+    """Also a mail, a member of an archive and a page that names its address: nobody fetched it."""
+    loaded = load_bytes(sample.data, sample.uri, settings=OPEN)
+    page = b"<!-- saved from url=(0019)http://evil.example/ --><link rel=canonical href=//e><p>Oil"
+    assert {one.trust for one in (*loaded, *load_bytes(page, "page.html"))} == {"document"}
+
+
 def test_the_content_decides_before_the_name(tmp_path):
     page = b"<!DOCTYPE html><title>Oil</title><p>The lamp.</p>"
     assert load_bytes(page, "saved.txt")[0].media_type == "text/html"

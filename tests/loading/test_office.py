@@ -48,6 +48,18 @@ def test_a_paragraph_may_give_its_own_outline_level():
     assert text(docx(own + body_level)) == "### Oil\n\nOil"
 
 
+def test_items_of_lists_are_marked():
+    def numbered(number, style=""):
+        named = f'<w:pStyle w:val="{style}"/>' if style else ""
+        numbers = f'<w:numPr><w:numId w:val="{number}"/></w:numPr>'
+        return f"<w:p><w:pPr>{named}{numbers}</w:pPr><w:r><w:t>Oil</w:t></w:r></w:p>"
+
+    item = '<w:pPr><w:numPr><w:numId w:val="3"/></w:numPr></w:pPr>'
+    styles = f'{STYLES}<w:style w:styleId="L"><w:name w:val="List Bullet"/>{item}</w:style>'
+    body = numbered(1) + paragraph("Wax", "L") + numbered(0, "L") + numbered(2, "H1")
+    assert text(docx(body, styles=styles)) == "- Oil\n\n- Wax\n\nOil\n\n# Oil"
+
+
 def test_tables_are_rows_with_the_first_as_header():
     def cell(words, span=""):
         properties = f'<w:tcPr><w:gridSpan w:val="{span}"/></w:tcPr>' if span else ""
@@ -116,7 +128,7 @@ def test_a_file_of_python_docx_is_read(tmp_path):
     file.save(tmp_path / "a.docx")
     found = text((tmp_path / "a.docx").read_bytes())
     assert found == (
-        "# Lamps\n\nFirst step\n\n| City | Litres |\n| --- | --- |\n| Porto | 12 |\n\nHandbook"
+        "# Lamps\n\n- First step\n\n| City | Litres |\n| --- | --- |\n| Porto | 12 |\n\nHandbook"
     )
 
 

@@ -32,6 +32,19 @@ def test_title_and_author_come_from_the_properties():
 
 
 @pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (b"untitled", "a.pdf"), (b"\\(anonymous\\)", "a.pdf"), (b"The Unknown", "The Unknown"),
+        (b"Microsoft Word - lamp.doc", "lamp.doc"), (b"", "a.pdf"),
+    ],
+)  # fmt: skip
+def test_what_programs_write_for_a_missing_title_is_none(given, shown):
+    info = b"<< /Title (" + given + b") >>"
+    (document,) = load_bytes(pdf(shown_at((72, 700, b"glows")), info=info), "a.pdf")
+    assert document.title == shown
+
+
+@pytest.mark.parametrize(
     ("raw", "shown"),
     [
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),

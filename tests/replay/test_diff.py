@@ -142,7 +142,7 @@ def test_a_document_that_was_changed():
         )
     (one,) = [one for one in found if one.what == "leave"]
     assert one.cause == "document"
-    assert one.why.startswith("it was changed; rank 1")
+    assert one.why.startswith("it was changed from '20' to '30'; rank 1")
 
 
 def test_a_document_that_was_removed():
@@ -197,7 +197,23 @@ def test_a_rank_that_moved():
     assert one.before["rank"] == 1
     assert one.after["rank"] > 10
     assert one.before["score"] != one.after["score"]
-    assert "its rank or score moved" in one.why
+    assert "20 other documents passed it" in one.why
+
+
+def test_where_only_others_went_nothing_moved():
+    """What a removed document leaves is room: the ranks of the rest are as they were."""
+    others = [document(f"other{n}", "\n\n".join(KINDS[4 * n : 4 * n + 4])) for n in range(9)]
+    with opened() as engine:
+        engine.index([document("first", f"{QUESTION} {MORE.text}"), *others])
+        found = runs(
+            engine,
+            before=context(budget=300),
+            after=after_that(lambda one: one.remove("first"), budget=300),
+        )
+    rest = [one for one in found if one.what != "first"]
+    assert {one.cause for one in rest} == {"budget"}
+    assert all(one.before["rank"] > one.after["rank"] for one in rest)
+    assert any("others leave it more room" in one.why for one in rest)
 
 
 def test_a_smaller_budget():
@@ -208,7 +224,7 @@ def test_a_smaller_budget():
     pressed = [one for one in found if one.cause == "budget"]
     assert {one.what for one in pressed} >= {"long"}
     (long,) = [one for one in pressed if one.what == "long"]
-    assert long.why.startswith("the budget was 2000 tokens and is 120")
+    assert long.why.startswith("the budget is smaller; rank 1")
     assert long.after["tokens"] < long.before["tokens"]
     assert {one.cause for one in found} == {"setting", "budget"}
 

@@ -195,6 +195,17 @@ def test_keys_are_in_no_part_of_a_record(tmp_path, monkeypatch):
     assert replayed.render() == expected
 
 
+def test_the_words_that_no_source_has_are_none_of_a_key():
+    keys = ["hunter22secret", "pa55word-of-mine", "abcdefghijklmnop1234"]
+    asked = 'Zanzibar password="hunter22secret" db://bob:pa55word-of-mine@db/x sk-{}'
+    with opened() as engine:
+        engine.index([Document(id="a", text="Parental leave is 20 weeks.")])
+        answer = engine.ask(asked.format(keys[2]))
+        trace = engine.trace(answer.trace_id).model_dump_json()
+    assert "Zanzibar" in answer.text
+    assert not any(key[:8] in answer.text + trace for key in keys)
+
+
 # -- what is kept, and for how long
 
 

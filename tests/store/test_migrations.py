@@ -4,6 +4,7 @@ import re
 import shutil
 import sqlite3
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -16,6 +17,7 @@ from ctxeng.store import migrations, open_store
 from ctxeng.store.schema import TABLES, VERSION
 from ctxeng.store.store import FILE
 from ctxeng.testing.stores import trace_record
+from ctxeng.types import sha256
 
 SETTINGS = Settings(embedding=EmbeddingSettings(model="static"))
 SCOPE = Scope()
@@ -102,6 +104,40 @@ def test_where_a_workspace_has_several_scopes_old_traces_are_nobodys(workspace):
     store = open_store(workspace)
     assert store.traces(SCOPE) == store.traces(Scope(user="b")) == []
     store.close()
+
+
+def test_documents_that_were_stored_as_untrusted_are_documents(tmp_path):
+    """That was what loaded ones had once; runs and turns kept it too."""
+    old, new = '"trust":"untrusted"', '"trust":"document"'
+    with Engine.open(tmp_path, settings=SETTINGS) as engine:
+        engine.index([Document(id="leave", text="Parental leave is 20 weeks, fully paid.")])
+        context = engine.context(QUESTION)
+        engine.chat("talk").say(QUESTION)
+        turns = engine._parts.store.turns(SCOPE, "talk")
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        for table, column in (("document", "record"), ("turn", "message")):
+            count = db.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?) "
+                f"WHERE instr({column}, ?)", (new, old, new)
+            ).rowcount  # fmt: skip
+            assert count == 1
+        for row, payload in db.execute("SELECT row, payload FROM trace").fetchall():
+            first, _, second = zlib.decompress(payload).decode().partition("\n")
+            assert new in first
+            first = first.replace(new, old)
+            squeezed = zlib.compress(f"{first}\n{second}".encode())
+            db.execute(
+                "UPDATE trace SET id = ?, payload = ? WHERE row = ?",
+                (sha256(first)[:32], squeezed, row),
+            )
+        db.commit()
+    for read_only in (True, False):
+        with Engine.open(tmp_path, settings=SETTINGS, read_only=read_only) as engine:
+            assert engine.search(QUESTION)[0].trust == "document"
+            assert engine._parts.store.document(SCOPE, "leave").trust == "document"
+            assert engine.context(QUESTION) == context
+            assert engine._parts.store.turns(SCOPE, "talk") == turns
+            assert engine.replay("last-1" if read_only else "last-2") == context
 
 
 def test_who_only_reads_reads_an_older_workspace_as_it_is(made, workspace):
