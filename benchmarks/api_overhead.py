@@ -60,7 +60,7 @@ def measure(*, quick: bool = False) -> Iterator[Row]:
 
 def contenders(base_url: str) -> dict[str, Ask]:
     """Both ask the same and give the text of the reply."""
-    table = ModelSettings(backend="openai", model="m", base_url=base_url)
+    table = ModelSettings(backend="openai", model="m", base_url=base_url, max_concurrent=STREAMS)
     generator = OpenAIGenerator(table)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)  # as ours
     client = httpx.AsyncClient(limits=limits, timeout=None)

@@ -1,8 +1,13 @@
-"""Hypothesis without deadlines: on a busy machine they fail for reasons that are none."""
+"""Hypothesis without deadlines: on a busy machine they fail for reasons that are none. And a server
+on loopback that says what it is told to, misbehaviour included.
+"""
 
 import signal
 
+import pytest
 from hypothesis import settings
+
+from tests.generation.server import serving
 
 settings.register_profile("ctxeng", deadline=None, print_blob=True)
 settings.load_profile("ctxeng")
@@ -13,3 +18,16 @@ def pytest_configure():
     that; what a process handles itself is handed on as the default.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def loopback():
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def server(loopback):
+    """The server, without a past."""
+    loopback.reset()
+    return loopback

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,8 @@ from ctxeng.cli.search import QueryText
 
 if TYPE_CHECKING:
     from ctxeng.engine import Engine
+    from ctxeng.protocols import Delta
+    from ctxeng.settings import Settings
     from ctxeng.types import Answer, Citation, Source
 
 QUOTE = 200
@@ -100,35 +104,54 @@ def _stream(
     wanted: dict[str, list[str]],
     model: str | None,
 ) -> Answer:
+    events = engine.stream(query, budget=budget, filter=wanted, model=model)
+    answer = print_text(events, engine.settings)
+    print_sources(answer)
+    print_doubts(answer)
+    return answer
+
+
+def print_text(events: Iterable[Delta | Answer], settings: Settings) -> Answer:
+    """Write the answer's text while it comes; the answer.
+
+    A text that is begun again is seen on a terminal. Elsewhere nothing can be taken back: where
+    that may happen, the text is written when it is whole.
+    """
+    from ctxeng.protocols import Restart
     from ctxeng.types import Answer
 
-    for event in engine.stream(query, budget=budget, filter=wanted, model=model):
+    retried = any(table.retry_broken_streams for table in settings.models.values())
+    holds = retried and not sys.stdout.isatty()
+    for event in events:
         if isinstance(event, Answer):
-            output.write("\n")
-            print_sources(event)
-            print_doubts(event)
+            output.write(f"{output.printable(event.text) if holds else ''}\n")
             return event
-        output.write(output.printable(event.text))
+        if isinstance(event, Restart):
+            if not holds:
+                output.write("\n")
+            output.note(f"Broken off, and begun again: {event.error}")
+        if not holds:
+            output.write(output.printable(event.text))
     raise AssertionError("a stream ends with its answer")
 
 
 def print_doubts(answer: Answer) -> None:
-    """What the reader should know of an answer that a model wrote."""
+    """What the reader should know of an answer, above all of one that a model wrote."""
     from ctxeng.generation import EXTRACTIVE
     from ctxeng.grounding import SUPPORTED
 
-    if answer.model == EXTRACTIVE:
-        return
     if answer.error:
         output.note(f"The model broke off: {answer.error}")
-    doubted = [claim.text for claim in answer.claims if claim.support < SUPPORTED]
+    written = answer.model != EXTRACTIVE
+    doubted = [claim.text for claim in answer.claims if written and claim.support < SUPPORTED]
     for said in dict.fromkeys(output.one_line(text, QUOTE) for text in doubted):
         output.note(f"No support found: {said}")
     if answer.repaired:
         output.note("The second version: sentences of the first had no support.")
     for note in answer.notes:
         output.note(note)
-    output.note_usage(answer.usage)
+    if written or answer.usage.cost:
+        output.note_usage(answer.usage)
 
 
 def print_sources(answer: Answer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 
@@ -18,39 +19,39 @@ class Alarm:
     def __init__(self, cut: Callable[[], Awaitable[None]]) -> None:
         """``cut`` must make the wait end, with whatever error; ``rang`` then says why."""
         self.rang = False
+        self.until: float | None = None
+        """Of the wait that is going on; who has waited sets it to None."""
         self._cut = cut
         self._loop = asyncio.get_running_loop()
-        self._until: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._when = math.inf
+        """When it goes off."""
         self._cutting: asyncio.Future[None] | None = None
 
     def begin(self, until: float) -> None:
         """A wait begins that may last until then, in the loop's time."""
-        self._until = until
-        if self._timer is None or until < self._timer.when():
+        self.until = until
+        if until < self._when:
             self._arm(until)
-
-    def end(self) -> None:
-        self._until = None
 
     def stop(self) -> None:
         """There will be no more waits."""
-        self._until = None
+        self.until = None
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._when = None, math.inf
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._ring)
+        self._timer, self._when = self._loop.call_at(when, self._ring), when
 
     def _ring(self) -> None:
-        self._timer = None
-        if self._until is None:
+        self._timer, self._when = None, math.inf
+        if self.until is None:
             return
-        if self._loop.time() < self._until:
-            self._arm(self._until)
+        if self._loop.time() < self.until:
+            self._arm(self.until)
         else:
             self.rang = True
             self._cutting = asyncio.ensure_future(self._cut())

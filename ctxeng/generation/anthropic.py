@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -12,10 +12,8 @@ from ctxeng.generation.anthropic_reading import MessageReading
 from ctxeng.generation.exchange import Api, Body
 from ctxeng.generation.http import Server, refuse_part
 from ctxeng.generation.messages import with_schema
-from ctxeng.protocols import Delta, TokenCounter
 from ctxeng.settings import ModelSettings
 from ctxeng.types import (
-    DEFAULT_OPTIONS,
     Attachment,
     GenerationOptions,
     Image,
@@ -39,7 +37,7 @@ _SCHEMA_WORDS = {
 Block = dict[str, JsonValue]
 
 
-class AnthropicGenerator:
+class AnthropicGenerator(Api):
     """``POST {base_url}/v1/messages``, streamed.
 
     System messages, wherever they stand, become the system prompt. Prompts are cached by the
@@ -57,27 +55,7 @@ class AnthropicGenerator:
         Raises:
             ConfigError: the table names no model, or its ``base_url`` is none.
         """
-        self._api = Api(settings, request_body, MessageReading, first_pause=first_pause)
-
-    @property
-    def name(self) -> str:
-        return self._api.server.name
-
-    @property
-    def counter(self) -> TokenCounter:
-        return self._api.counter
-
-    def stream(
-        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
-    ) -> AsyncGenerator[Delta]:
-        return self._api.reply(messages, options)
-
-    async def aclose(self) -> None:
-        """Close the idle connections of this event loop."""
-        await self._api.client.aclose()
-
-    def __repr__(self) -> str:
-        return f"AnthropicGenerator({self.name})"
+        super().__init__(settings, request_body, MessageReading, first_pause=first_pause)
 
 
 def request_body(server: Server, messages: Sequence[Message], options: GenerationOptions) -> Body:

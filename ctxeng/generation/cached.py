@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 
 from ctxeng.generation.reply import closable
-from ctxeng.protocols import Delta, Generator, TokenCounter
+from ctxeng.protocols import Delta, Generator, Restart, TokenCounter
 from ctxeng.trace import stage
 from ctxeng.types import (
     DEFAULT_OPTIONS,
@@ -63,6 +63,8 @@ class Cached:
         stream = closable(self._generator.stream(messages, options))
         async with aclosing(stream) as deltas:
             async for delta in deltas:
+                if isinstance(delta, Restart):
+                    text, calls = "", []
                 text += delta.text
                 calls += [delta.tool_call] if delta.tool_call else []
                 if key is not None and delta.stop is not None and delta.stop != "interrupted":
@@ -99,7 +101,8 @@ def cache_key(model: str, messages: Sequence[Message], options: GenerationOption
         ]
         for message in messages
     ]
-    return sha256(json.dumps([model, options.model_dump(mode="json"), seen], sort_keys=True))
+    asked = options.model_dump(mode="json", exclude={"retry_broken_streams"})
+    return sha256(json.dumps([model, asked, seen], sort_keys=True))
 
 
 def _deltas(reply: Reply, seconds: float) -> list[Delta]:

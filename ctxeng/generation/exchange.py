@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence, Set
+from dataclasses import dataclass
 
 import anyio
 import tenacity
@@ -15,18 +17,25 @@ from ctxeng.generation.faults import TryError, one_line
 from ctxeng.generation.holding import broken_rule
 from ctxeng.generation.http import Client, Incoming, LateError, Server, as_json, server_of
 from ctxeng.generation.keys import Secret, read_key
-from ctxeng.generation.reading import Reading, parse
-from ctxeng.protocols import Delta
-from ctxeng.settings import ModelSettings, TimeoutSettings
+from ctxeng.generation.pace import NoTurnError, Pace, Place, pace_of
+from ctxeng.generation.reading import Reading
+from ctxeng.generation.talk import Talk, too_late
+from ctxeng.protocols import Delta, Restart, TokenCounter
+from ctxeng.settings import ModelSettings
 from ctxeng.trace import stage
-from ctxeng.types import Attachment, GenerationOptions, Image, Message, Tool, Usage
+from ctxeng.types import (
+    DEFAULT_OPTIONS,
+    Attachment,
+    GenerationOptions,
+    Image,
+    Message,
+    Tool,
+    Usage,
+)
 
 TRIES = 5
 LONGEST_PAUSE = 20.0
-AFTER_THE_END = 5.0
-"""Seconds that the counts may take to come after the reason of the end."""
-DRAINING = 0.5
-"""Seconds for the last bytes of a body, which let the connection serve again."""
+RETRY_ADVICE = "Ask again; with retry_broken_streams = true in the model's table we do."
 
 Body = dict[str, JsonValue]
 Write = Callable[[Server, Sequence[Message], GenerationOptions], Body]
@@ -36,119 +45,197 @@ Read = Callable[[Sequence[Tool]], Reading]
 class Api:
     """One model on one server.
 
-    The total time spans all tries and the whole reply. A failure before the first delta is tried
-    again where it can pass, and at last raised; one after it ends the stream, and what has come
-    is marked as interrupted.
+    The total time spans the wait for a turn, all tries and the whole reply. A failure before the
+    first delta is tried again where it can pass, and at last raised. One after it ends the stream,
+    and what has come is marked as interrupted; where broken streams are to be retried, the reply
+    starts again instead, as one more try, behind a ``Restart``.
     """
 
     def __init__(
-        self, table: ModelSettings, write: Write, read: Read, *, first_pause: float
+        self,
+        table: ModelSettings,
+        write: Write,
+        read: Read,
+        *,
+        first_pause: float,
+        pace: Pace | None = None,
     ) -> None:
         """``write`` makes the body of a request, ``read`` reads one reply. ``first_pause``: the
         first failure is followed by a random pause of at most so many seconds, each further one
-        by one that may be twice as long.
+        by one that may be twice as long. ``pace``: None: that of the server and its key.
         """
         self.server = server_of(table)
-        self.counter = ApproximateCounter()
+        self._counter = ApproximateCounter()
         self.client = Client()
+        self._table = table
         self._write = write
         self._read = read
         self._first_pause = first_pause
+        self._pace = pace or pace_of(self.server.place, self.server.key_env)
         self._left_out: set[str] = set()
         """Parameters that the model has refused by name."""
 
-    async def reply(
-        self, messages: Sequence[Message], options: GenerationOptions
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def counter(self) -> TokenCounter:
+        return self._counter
+
+    async def aclose(self) -> None:
+        """Close the idle connections of this event loop."""
+        await self.client.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
+    async def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[Delta]:
         """Raises:
         BackendError: nothing came, or what came to its end is of no use.
         """
         began = time.perf_counter()
         deadline = anyio.current_time() + self.server.timeouts.total
-        talk = await self._begin(messages, options, deadline)
-        texts: list[str] = []
-        called, first = False, 0.0
+        call = _Call(self._write(self.server, messages, options), options, deadline)
+        talk, took = None, Usage()
         try:
-            while deltas := await talk.more():
-                for delta in deltas:
+            talk = await self._begin(call)
+            while True:
+                heard: list[Delta] = []
+                first = 0.0
+                while deltas := await talk.more():
                     first = first or time.perf_counter() - began
-                    texts.append(delta.text)
-                    called = called or delta.tool_call is not None
-                    yield delta
-            text = "".join(texts)
-            failed = talk.failed or _unusable(text, called, talk.reading, options)
-            if failed is not None and not (failed.verdict or text or called):
-                raise self._error(failed, talk.key, text)
-            usage = await self._usage(talk.reading.usage, messages, options, text)
-            times = {"seconds": time.perf_counter() - began, "first_token_seconds": first}
-            usage = usage.model_copy(update=times)
-            if failed is not None and failed.verdict:
-                raise self._error(failed, talk.key, text, usage)
-            if failed is not None:
-                if failed.kind in {"unavailable", "bad_reply"}:  # the place was right until then
-                    failed.advice = failed.advice or "Ask again."
-                error = self._said(failed, talk.key)
-                yield Delta(usage=usage, stop="interrupted", error=error)
-            else:
-                yield Delta(usage=usage, stop=talk.reading.stop)
+                    heard += deltas
+                    for delta in deltas:
+                        yield delta
+                text = "".join([delta.text for delta in heard])
+                failed = talk.failed or _unusable(text, heard, talk.reading, options)
+                if failed is not None and not (failed.verdict or heard):
+                    raise self._error(failed, talk.key, text)
+                usage = await self._usage(talk.reading.usage, messages, options, text)
+                times = {"seconds": time.perf_counter() - began, "first_token_seconds": first}
+                took = (took + usage).model_copy(update=times)
+                if failed is None or not self._starts_again(call, failed):
+                    break
+                await talk.close()
+                broke = self._said(failed, talk.key, advises=False)
+                with stage("generate.restart") as facts:
+                    facts["model"], facts["why"] = self.server.name, broke
+                yield Restart(error=broke, took=took)
+                try:
+                    talk = await self._begin(call, failed)
+                except BackendError as error:
+                    in_vain = f"{broke} It could not start again: {error}"
+                    heard.append(Delta(usage=took, stop="interrupted", error=in_vain))
+                    for delta in heard:
+                        yield delta
+                    return
+            yield self._end(call, talk, failed, text, took)
+            if failed is None:
                 await talk.drain()
         finally:
-            await talk.close()
+            try:
+                if talk is not None:
+                    await talk.close()
+            finally:
+                if call.place is not None:
+                    self._pace.leave(call.place)
 
-    async def _begin(
-        self, messages: Sequence[Message], options: GenerationOptions, deadline: float
-    ) -> _Talk:
-        """A talk whose first deltas have come."""
+    def _end(
+        self, call: _Call, talk: Talk, failed: TryError | None, text: str, took: Usage
+    ) -> Delta:
+        """The last delta.
+
+        Raises:
+            BackendError: what came cannot be used.
+        """
+        if failed is None:
+            return Delta(usage=took, stop=talk.reading.stop)
+        if failed.verdict:
+            raise self._error(failed, talk.key, text, took)
+        if failed.kind in {"unavailable", "bad_reply"}:  # the place was right until then
+            could = _can_pass(failed) and not self._retries(call)
+            failed.advice = failed.advice or (RETRY_ADVICE if could else "Ask again.")
+        return Delta(usage=took, stop="interrupted", error=self._said(failed, talk.key))
+
+    async def _begin(self, call: _Call, broken: TryError | None = None) -> Talk:
+        """A talk whose first deltas have come.
+
+        Args:
+            broken: why the one before it ended, where it had begun.
+        """
         tries = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_can_pass),
             wait=self._pause,
-            stop=tenacity.stop_after_attempt(TRIES)
-            | tenacity.stop_before_delay(self.server.timeouts.total),
+            stop=call.is_over,
             sleep=anyio.sleep,
             reraise=True,
         )
-        body = self._write(self.server, messages, options)
-        waited, key = 0.0, Secret()
+        paused, key = 0.0, Secret()
         try:
             async for attempt in tries:
                 with attempt:
+                    if broken is not None:
+                        before, broken = broken, None
+                        raise before
                     state = attempt.retry_state
-                    wait, waited = state.idle_for - waited, state.idle_for
+                    pause, paused = state.idle_for - paused, state.idle_for
                     with stage("generate.try") as facts:
-                        facts["model"], facts["try"] = self.server.name, state.attempt_number
-                        facts["wait"] = round(wait, 3)
+                        facts["model"], facts["try"] = self.server.name, call.tries + 1
+                        facts["wait"] = round(pause, 3)
                         facts["status"], facts["error"] = None, ""
                         try:
+                            facts["wait"] = round(pause + await self._turn(call), 3)
+                            call.tries += 1
                             key = await self._key()
-                            body = {k: v for k, v in body.items() if k not in self._left_out}
-                            talk = await self._open(body, options, key, deadline)
+                            call.leave_out(self._left_out)
+                            talk = await self._open(call, key)
                         except TryError as error:
                             facts["status"], facts["error"] = error.status, error.kind
-                            self._do_without(body, error)
+                            self._do_without(call.body, error)
                             raise
                         facts["status"] = 200
                         return talk
         except TryError as error:
             failed = error
-            if tries.statistics["attempt_number"] > 1:
-                failed.what += f" ({tries.statistics['attempt_number']} tries)"
+            if call.tries > 1:
+                failed.what += f" ({call.tries} tries)"
         raise self._error(failed, key, "")
+
+    async def _turn(self, call: _Call) -> float:
+        """Wait for the call's place, and for its next request's turn; returns the seconds."""
+        began = anyio.current_time()
+        if call.place is None:
+            call.place = await self._pace.enter(self._table.max_concurrent, call.deadline)
+        await self._pace.wait(self._table.requests_per_minute, call.deadline)
+        return anyio.current_time() - began
+
+    def _starts_again(self, call: _Call, failed: TryError) -> bool:
+        """Whether a reply that has begun, and failed, is tried again."""
+        if not (self._retries(call) and _can_pass(failed)):
+            return False
+        return not call.is_over_after(failed.retry_after or 0.0)
+
+    def _retries(self, call: _Call) -> bool:
+        asked = call.options.retry_broken_streams
+        return self._table.retry_broken_streams if asked is None else asked
 
     async def _key(self) -> Secret:
         """Read anew for each try, so that a key that was changed is taken."""
         return await read_key(self.server.key_env, needed=self.server.needs_key)
 
-    async def _open(
-        self, body: Body, options: GenerationOptions, key: Secret, deadline: float
-    ) -> _Talk:
+    async def _open(self, call: _Call, key: Secret) -> Talk:
         times = self.server.timeouts
-        until = min(anyio.current_time() + times.first_token, deadline)
+        until = min(anyio.current_time() + times.first_token, call.deadline)
         try:
-            response = await self.client.send(self.server, key, as_json(body), until=until)
+            response = await self.client.send(self.server, key, as_json(call.body), until=until)
         except LateError:
-            late = _late(times, 0, anyio.current_time() >= deadline)
+            late = too_late(times, 0, anyio.current_time() >= call.deadline)
         else:
-            talk = _Talk(Incoming(response, key), self._read(options.tools), times, deadline)
+            reading = self._read(call.options.tools)
+            talk = Talk(Incoming(response, key), reading, times, call.deadline)
             try:
                 await talk.incoming.check(until)
                 await talk.begin(until)
@@ -190,12 +277,12 @@ class Api:
             usage=usage,
         )
 
-    def _said(self, failed: TryError, key: Secret) -> str:
+    def _said(self, failed: TryError, key: Secret, *, advises: bool = True) -> str:
         # The key is hidden before anything is cut to length: half a key would not be found.
-        what = one_line(key.hide(failed.what))
+        what = one_line(key.hide(failed.what)).rstrip(" .")
         if failed.retry_after:
-            what += f"; it asks to wait {failed.retry_after:g} s"
-        advice = failed.advice or self.server.advice(failed.kind)
+            what += f"; it asks to wait {_seconds(failed.retry_after)}"
+        advice = (failed.advice or self.server.advice(failed.kind)) if advises else ""
         return f"{self.server.name}: {what}. {advice}".rstrip()
 
     async def _usage(
@@ -207,7 +294,7 @@ class Api:
     ) -> Usage:
         """As the server reports it; what it does not report is counted approximately."""
         usage = reported or Usage()
-        learns = usage.prompt_tokens > 0 and self.counter.wants_report()
+        learns = usage.prompt_tokens > 0 and self._counter.wants_report()
         if usage.prompt_tokens and not learns and (usage.completion_tokens or not text):
             return usage
         return await anyio.to_thread.run_sync(self._counted, usage, messages, options, text)
@@ -217,120 +304,48 @@ class Api:
     ) -> Usage:
         prompt = "\n".join([message.text for message in messages])
         if usage.prompt_tokens and all(_is_text(m) for m in messages) and not options.tools:
-            self.counter.learn(prompt, usage.prompt_tokens)
+            self._counter.learn(prompt, usage.prompt_tokens)
         return usage.model_copy(
             update={
-                "prompt_tokens": usage.prompt_tokens or self.counter.count(prompt),
-                "completion_tokens": usage.completion_tokens or self.counter.count(text),
+                "prompt_tokens": usage.prompt_tokens or self._counter.count(prompt),
+                "completion_tokens": usage.completion_tokens or self._counter.count(text),
             }
         )
 
 
-class _Talk:
-    """One response, read into deltas. ``failed``: why no more of them will come."""
+@dataclass(slots=True)
+class _Call:
+    """One call, with all its tries."""
 
-    def __init__(
-        self, incoming: Incoming, reading: Reading, times: TimeoutSettings, deadline: float
-    ) -> None:
-        self.incoming = incoming
-        self.reading = reading
-        self.over = False
-        self.failed: TryError | None = None
-        self._times = times
-        self._deadline = deadline
-        self._ready: list[Delta] = []
+    body: Body
+    options: GenerationOptions
+    deadline: float
+    """In the loop's time."""
+    tries: int = 0
+    """Requests until now."""
+    place: Place | None = None
 
-    @property
-    def key(self) -> Secret:
-        return self.incoming.key
+    def leave_out(self, names: Set[str]) -> None:
+        """Ask without these parameters."""
+        self.body = {name: value for name, value in self.body.items() if name not in names}
 
-    async def begin(self, until: float) -> None:
-        """Wait for the first deltas.
+    def is_over(self, state: tenacity.RetryCallState) -> bool:
+        """No more tries, or no time for the pause before the next one."""
+        return self.is_over_after(state.upcoming_sleep)
 
-        Raises:
-            TryError: none came.
-        """
-        self._ready = await self._next(until)
-        if self.failed is not None and not self._ready:
-            raise self.failed
-
-    async def more(self) -> list[Delta]:
-        """The next deltas; none only where the reply is over or has failed."""
-        if self._ready:
-            ready, self._ready = self._ready, []
-            return ready
-        return await self._next(None)
-
-    async def drain(self) -> None:
-        """Take what stands behind the reply."""
-        until = anyio.current_time() + DRAINING
-        try:
-            while await self.incoming.texts(until) is not None:
-                pass  # it says nothing that is needed
-        except TryError:
-            pass  # the reply is whole; the connection is closed
-
-    async def close(self) -> None:
-        await self.incoming.close()
-
-    async def _next(self, until: float | None) -> list[Delta]:
-        """``until``: None: as long as a token may take after the one before."""
-        deltas: list[Delta] = []
-        reading = self.reading
-        until = anyio.current_time() + self._times.between_tokens if until is None else until
-        while not (deltas or self.over or self.failed):
-            seen, stopped = reading.progress, reading.stop
-            try:
-                self._read(await self.incoming.texts(min(until, self._deadline)), deltas)
-            except LateError:
-                passed = anyio.current_time() >= self._deadline
-                self.failed = _late(self._times, reading.progress, passed)
-            except TryError as error:
-                self.failed = error
-            if reading.stop is not None:
-                if self.failed is not None:
-                    self.failed, self.over = None, True  # all but the counts has come
-                elif stopped is None:
-                    until = anyio.current_time() + min(AFTER_THE_END, self._times.between_tokens)
-            elif reading.progress > seen and not deltas:
-                until = anyio.current_time() + self._times.between_tokens
-        return deltas
-
-    def _read(self, texts: list[str] | None, deltas: list[Delta]) -> None:
-        reading, incoming = self.reading, self.incoming
-        read = reading.whole if incoming.whole else reading.event
-        for text in texts or ():
-            if reading.done or (incoming.ended and not incoming.whole and not _is_json(text)):
-                break  # what stands behind the end; or is cut off in the midst of an event
-            read(text, deltas)
-        self.over = reading.done or texts is None
-        if self.over and reading.stop is None:
-            raise (
-                TryError("bad_reply", "the reply is empty: it has no choices and no text")
-                if reading.done
-                else TryError(
-                    "unavailable", "the connection ended before the reply did", retryable=True
-                )
-            )
+    def is_over_after(self, seconds: float) -> bool:
+        return self.tries >= TRIES or anyio.current_time() + seconds >= self.deadline
 
 
-def _late(times: TimeoutSettings, progress: int, passed: bool) -> TryError:
-    """Which of the limits it was. ``passed``: the total one."""
-    if passed:
-        name, what = "total", f"no whole reply within {times.total:g} s"
-    elif not progress:
-        name, what = "first_token", f"no token within {times.first_token:g} s"
-    else:
-        name, what = "between_tokens", f"no further token within {times.between_tokens:g} s"
-    advice = f"Is the server overloaded? Or raise timeout.{name} in the model's table."
-    return TryError("timeout", what, advice=advice, retryable=True)
+def _seconds(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds > 1 else f"{seconds:.2g} s"
 
 
 def _unusable(
-    text: str, called: bool, reading: Reading, options: GenerationOptions
+    text: str, heard: Sequence[Delta], reading: Reading, options: GenerationOptions
 ) -> TryError | None:
     """What is wrong with a reply that came to its end."""
-    if called:
+    if any(delta.tool_call is not None for delta in heard):
         return None
     if reading.stop == "length" and not text:
         return TryError(
@@ -353,7 +368,8 @@ def _unusable(
 
 
 def _can_pass(error: BaseException) -> bool:
-    return isinstance(error, TryError) and error.retryable
+    """A turn that does not come in time does not come sooner when it is waited for again."""
+    return isinstance(error, TryError) and error.retryable and not isinstance(error, NoTurnError)
 
 
 def _is_text(message: Message) -> bool:
@@ -362,11 +378,3 @@ def _is_text(message: Message) -> bool:
         isinstance(part, Image | Attachment) for part in message.content
     )
     return not (pictured or message.tool_calls)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        parse(text)
-    except TryError:
-        return text.strip() == "[DONE]"
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -12,7 +12,8 @@ import anyio
 
 from ctxeng.errors import BackendError
 from ctxeng.protocols import Delta
-from ctxeng.text.asking import asks_for_number
+from ctxeng.text.asking import asks_for_name, asks_for_number
+from ctxeng.text.details import figures, names
 from ctxeng.text.overlap import Idf, question_weights, recall
 from ctxeng.text.quotable import CODE_ENDS, Quote, segment_quotes
 from ctxeng.text.sentences import sentences
@@ -33,9 +34,12 @@ WORTH_ADDING = 0.15
 """Share of the query's weight that a further sentence must bring."""
 FURTHER = 0.5
 """It must hold this share of what the first holds of the question, and its source be as good."""
+CODE_COST = 0.1
+"""Prose that says as much comes first: it is what explains the code."""
 MAX_ITEMS = 6
 """Of a list that a quoted sentence announces."""
-NUMBER_BONUS = 0.1
+KIND_BONUS = 0.1
+"""For a figure where one is asked for, for a name that the question lacks where it asks who."""
 _REFERENCE = re.compile(r"\s*\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\](?:\s+(?=[.,;:!?]))?")
 _STOP = re.compile(r"[.!?。！？।؟]+[\"'”’)\]]*$")
 
@@ -54,15 +58,17 @@ class _Candidate:
     rank: float
     """Of its source: what that is worth to the question, relative to the best."""
     items: tuple[Quote, ...] = ()
-    """Of the list that it announces: it ends in a colon."""
+    """Of the list, or the code, that it announces: it ends in a colon."""
 
-    def score(self, missing: Mapping[str, float], share: float, bonus: float) -> float:
+    bonus: float = 0.0
+    """For holding the kind of thing that is asked for."""
+
+    def score(self, missing: Mapping[str, float], share: float) -> float:
         """By what it brings of the ``missing`` terms, which weigh ``share`` of the question's."""
         around = (self.headings | self.before) - self.own
         value = share * (recall(missing, self.own) + CONTEXT_SHARE * recall(missing, around))
-        if bonus and any(c.isdigit() for c in self.quote.shown):
-            value += bonus
-        return value + SOURCE_SHARE * self.rank
+        value -= CODE_COST if self.quote.kind == "code" else 0.0
+        return value + self.bonus + SOURCE_SHARE * self.rank
 
 
 class ExtractiveGenerator:
@@ -103,16 +109,20 @@ class ExtractiveGenerator:
     def _choose(self, question: str, sources: Sequence[Segment]) -> list[_Candidate]:
         wanted = question_weights(question, self._idf)
         total = sum(wanted.values())
-        bonus = NUMBER_BONUS if asks_for_number(question) else 0.0
+        wants = _wanted_kind(question)
         best_source = max((s.scores.get("worth", 0.0) for s in sources), default=0.0)
-        candidates = [c for segment in sources for c in _candidates(segment, best_source)]
+        candidates = [
+            replace(c, bonus=KIND_BONUS if wants(c.quote.shown) else 0.0)
+            for segment in sources
+            for c in _candidates(segment, best_source)
+        ]
         # What a heading names need not be said again below it.
         fitting = [c for c in candidates if (c.own | c.headings) & wanted.keys()]
         chosen: list[_Candidate] = []
         missing = dict(wanted)
         while missing and len(chosen) < MAX_SENTENCES:
             share = sum(missing.values()) / total
-            best = max(fitting, key=lambda c: c.score(missing, share, bonus), default=None)
+            best = max(fitting, key=lambda c: c.score(missing, share), default=None)
             if best is None or (chosen and share * recall(missing, best.own) < WORTH_ADDING):
                 break
             chosen.append(best)
@@ -125,6 +135,16 @@ class ExtractiveGenerator:
                 if c.own & missing.keys() and c.rank >= FURTHER and recall(wanted, c.own) >= least
             ]
         return chosen
+
+
+def _wanted_kind(question: str) -> Callable[[str], bool]:
+    """Whether a text holds the kind of thing that the question asks for."""
+    if asks_for_number(question):
+        return lambda text: bool(figures(text))
+    if asks_for_name(question):
+        known = frozenset(terms(question))
+        return lambda text: not names(text) <= known
+    return lambda text: False
 
 
 def _candidates(segment: Segment, best_source: float) -> Iterator[_Candidate]:
@@ -145,7 +165,9 @@ def _candidates(segment: Segment, best_source: float) -> Iterator[_Candidate]:
         near = frozenset().union(*before[-CONTEXT_SENTENCES:])
         items: tuple[Quote, ...] = ()
         if quote.shown.endswith((":", "：")):
-            items = tuple(takewhile(lambda q: q.kind == "item", found[at + 1 : at + 1 + MAX_ITEMS]))
+            below = found[at + 1 : at + 1 + MAX_ITEMS]
+            listed = tuple(takewhile(lambda q: q.kind == "item", below))
+            items = listed or tuple(q for q in below[:1] if q.kind == "code")
         yield _Candidate(segment, quote, own, path | heading, near, rank, items)
         before.append(own)
 
@@ -185,6 +207,6 @@ def _read(messages: Sequence[Message]) -> tuple[str, list[Segment]]:
     """The question and the numbered sources: the prompt's own structure, not its text."""
     segments = [s for m in messages for s in m.content if isinstance(s, Segment)]
     sources = [s for s in segments if s.source is not None and s.number is not None]
-    asked = [s.text for s in segments if s.section == "question" and s.trust == "user"]
+    asked = [s.text for s in segments if s.section == "question" and s.transformation != "template"]
     plain = [m.content for m in messages if m.role == "user" and isinstance(m.content, str)]
     return (asked or plain or [""])[-1], sources

@@ -22,6 +22,7 @@ _KINDS: Mapping[int, BackendErrorKind] = {
     402: "budget",
     403: "auth",
     404: "not_found",
+    405: "not_found",
     408: "timeout",
     413: "context_length",
     429: "rate_limit",
@@ -109,7 +110,7 @@ def of_status(status: int, headers: Mapping[str, str], body: str) -> TryError:
     try:
         parsed: object = json.loads(body)
     except (ValueError, RecursionError):
-        parsed = {"message": body}
+        parsed = {"message": _of_page(body) if body.lstrip().startswith("<") else body}
     request = headers.get("request-id") or headers.get("x-request-id") or ""
     error = of_words(parsed, status, request=request)
     error.retry_after = retry_after(headers) if error.retryable else None
@@ -204,6 +205,13 @@ def one_line(text: str, limit: int = 300) -> str:
     """A server's words for a person: no control characters, no line breaks, bounded."""
     shown = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 4]).split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _of_page(page: str) -> str:
+    """What a web page says: its title, or its words."""
+    title = re.search(r"<title[^>]*>([^<]+)", page, re.I)
+    words = title[1] if title else re.sub(r"<[^>]*>", " ", page)
+    return f"a web page: {' '.join(words.split()) or 'without words'}"
 
 
 def _of_number(status: int | None) -> tuple[BackendErrorKind, bool]:

@@ -31,7 +31,12 @@ def check_model_folder(folder: Path) -> None:
             f"{folder}: is an adapter. Name the model that it was made for as model, and this "
             "folder as adapter."
         )
-    config = _json(folder / "config.json", "no model's folder: config.json")
+    if not (folder / "config.json").exists():
+        raise ConfigError(
+            f"{folder}: no model's folder: config.json is missing. Name the folder that holds "
+            "config.json, a tokenizer and *.safetensors, as save_pretrained writes it."
+        )
+    config = _json(folder / "config.json", "its config.json")
     weights = weight_files(folder)
     for file in weights:
         tensor_shapes(file)

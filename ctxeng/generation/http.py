@@ -8,6 +8,7 @@ the request, and with it the key.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ MAX_ERROR = 64_000
 CLOSING = 1.0
 """Seconds that closing a connection may take."""
 
+SHOWN = 120
+EVENTS = re.compile(rb"(data|event|id|retry)?:|$")
+"""How a stream of events begins."""
 BOM = b"\xef\xbb\xbf"
 
 _OWN_MACHINE = ("all://localhost", "all://127.0.0.1", "all://[::1]")
@@ -76,18 +80,24 @@ class Server:
                 "No key was sent: name the environment variable, or keyring entry, that holds it "
                 "with key_env in the model's table."
             )
-        return _ADVICE.get(kind, "").format(key_env=self.key_env)
+        get = self.profile.get_model.format(model=self.model)
+        get = f" `{get}` gets one." if get else ""
+        return _ADVICE.get(kind, "").format(key_env=self.key_env, url=self.url, get=get)
 
 
 _ADVICE: Mapping[BackendErrorKind, str] = {
     "auth": "The key comes from {key_env} (environment or keyring): is it right, and may it use "
     "this model?",
-    "not_found": "Check model and base_url in the model's table.",
+    "not_found": "Check model and base_url in the model's table: {url} was asked. The server's "
+    "list of models shows what it has.{get}",
     "context_length": "Lower max_tokens or the context's budget.",
     "rate_limit": "Wait, or lower max_concurrent or requests_per_minute in the model's table.",
     "unavailable": "Is the server running, and is base_url right?",
     "refused": "If you trust that address, set base_url to it.",
     "budget": "The account has no credit left: see the vendor's billing page.",
+    "bad_request": "Does the model take what is asked? Its documentation says which parameters, "
+    "messages and files it does.",
+    "other": "Ask again, or look into the server's log.",
     "bad_reply": "Does base_url lead to the API that the model's backend speaks?",
 }
 
@@ -273,6 +283,7 @@ class Incoming:
     _body: bytearray = field(default_factory=bytearray)
     _size: int = 0
     _sniffed: bool = False
+    _first: bytes = b""
     _hides: bool = field(init=False)
     _alarm: Alarm = field(init=False)
 
@@ -295,13 +306,12 @@ class Incoming:
         if encoding != "identity":
             raise TryError("bad_reply", f"the reply is compressed ({encoding}), unasked")
 
-    async def texts(self, until: float) -> list[str] | None:
-        """The data of the next events, perhaps of none yet; None: all has come.
+    def texts(self, chunk: bytes | None) -> list[str] | None:
+        """The data of the events that are whole with this chunk; None: all has come.
 
         Raises:
-            TryError: nothing came in time, too much came, or the connection broke.
+            TryError: too much came, or what is no reply.
         """
-        chunk = await self._chunk(until)
         if chunk is None:
             self.ended = True
             return self._rest()
@@ -313,6 +323,7 @@ class Incoming:
             if not chunk:
                 return []
             self._sniffed, self.whole = True, chunk.startswith((b"{", b"["))
+            self._first = chunk[:SHOWN]
             if chunk.startswith(b"<"):
                 raise TryError("bad_reply", "a web page came instead of a reply")
         if self.whole:
@@ -321,10 +332,18 @@ class Incoming:
                 raise TryError("bad_reply", f"the reply is larger than {MAX_WHOLE:,} bytes")
             return []
         try:
-            return [self._shown(text) for text in self._parser.feed(chunk)]
+            texts = self._parser.feed(chunk)
         except TooLongError:
             too_long = TryError("bad_reply", f"one event is larger than {MAX_EVENT:,} bytes")
+        else:
+            return [self.key.hide(text) for text in texts] if self._hides else texts
         raise too_long
+
+    def no_events(self) -> str:
+        """What came in the place of events and of JSON, or empty."""
+        if self.whole or EVENTS.match(self._first):
+            return ""
+        return self._shown(self._first.decode("utf-8", "replace"))
 
     async def close(self) -> None:
         """Ends the connection, unless all of it was read: then it can serve again."""
@@ -349,20 +368,27 @@ class Incoming:
         if socket is not None:
             hang_up(socket)
 
-    async def _chunk(self, until: float) -> bytes | None:
-        import httpx
+    async def chunk(self, until: float) -> bytes | None:
+        """What has come next; None: nothing will.
 
+        Raises:
+            TryError: nothing came in time, or the connection broke.
+        """
         if self._chunks is None:
-            self._chunks = cast("AsyncGenerator[bytes]", self.response.aiter_raw())
+            # Not aiter_raw, which is some more functions for each token.
+            stream = cast("httpx.AsyncByteStream", self.response.stream)
+            self._chunks = cast("AsyncGenerator[bytes]", aiter(stream))
             self._alarm = Alarm(self.response.extensions["network_stream"].aclose)
         chunk, failed = None, None
         self._alarm.begin(until)
         try:
             chunk = await anext(self._chunks, None)
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            failed = of_exception(error)
+        except Exception as error:
+            failed = _failure(error)
+            if failed is None:
+                raise
         finally:
-            self._alarm.end()
+            self._alarm.until = None
         if chunk is None and self._alarm.rang:
             raise LateError
         if failed is not None:
@@ -385,13 +411,20 @@ class Incoming:
         body = bytearray()
         while len(body) < MAX_ERROR:
             try:
-                chunk = await self._chunk(until)
+                chunk = await self.chunk(until)
             except TryError:
                 break  # the status alone says what matters
             if chunk is None:
                 break
             body += chunk
         return bytes(body[:MAX_ERROR])
+
+
+def _failure(error: Exception) -> TryError | None:
+    """What httpx raises, as ours."""
+    import httpx
+
+    return of_exception(error) if isinstance(error, httpx.HTTPError | httpx.StreamError) else None
 
 
 def as_json(body: Mapping[str, JsonValue]) -> bytes:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import anyio
 
 from ctxeng.generation.faults import TryError
+from ctxeng.text.secrets import remember_key
 
 SERVICE = "ctxeng"
 """Under this name the keyring holds the keys: ``keyring set ctxeng NAME``."""
@@ -74,6 +75,7 @@ async def read_key(name: str, *, needed: bool) -> Secret:
     if needed and not value:
         advice = where_to_put(name)
         raise TryError("auth", f"there is no key{trouble}", advice=advice)
+    remember_key(value)
     return Secret(value)
 
 
@@ -105,5 +107,7 @@ def _ask_keyring(name: str) -> tuple[str, str]:
 
     try:
         return (keyring.get_password(SERVICE, name) or "").strip(), ""
+    except keyring.errors.NoKeyringError:
+        return "", ""  # nobody put anything into it
     except keyring.errors.KeyringError as error:
         return "", f" (and the keyring could not be read: {type(error).__name__})"

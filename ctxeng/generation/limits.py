@@ -1,24 +1,27 @@
-"""Keeps a backend's pace and its price within limits: wrappers that fit ``Generator``."""
+"""Keeps a backend's price within limits: a wrapper that fits ``Generator``."""
 
 from __future__ import annotations
 
+import atexit
 import json
+import logging
 import math
 import threading
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 import anyio
-from anyio.lowlevel import RunVar
 
-from ctxeng.errors import BackendError
+from ctxeng.errors import BackendError, WorkspaceError
 from ctxeng.generation.reply import closable
-from ctxeng.protocols import Delta, Generator, TokenCounter
+from ctxeng.protocols import Delta, Generator, Restart, TokenCounter
 from ctxeng.settings import GenerationSettings, PriceSettings
+from ctxeng.store import SqliteStore, open_store
 from ctxeng.types import (
     DEFAULT_OPTIONS,
     Attachment,
@@ -28,55 +31,13 @@ from ctxeng.types import (
     Usage,
 )
 
+logger = logging.getLogger(__name__)
+
 MILLION = 1_000_000
 IMAGE = 5_000
 """Tokens that are put aside for an image: an estimate, as vendors scale images down."""
 BASE64 = 4
 """Characters of a file, in base64, that are put aside as one token: three bytes."""
-
-
-class Paced:
-    """At most ``max_concurrent`` replies at once, begun at most ``requests_per_minute`` times."""
-
-    def __init__(
-        self, generator: Generator, *, max_concurrent: int, requests_per_minute: float | None = None
-    ) -> None:
-        self._generator = generator
-        self._interval = 60 / requests_per_minute if requests_per_minute else 0.0
-        self._next = 0.0
-        self._turn = threading.Lock()
-        self._max = max_concurrent
-        # Plain and async verbs run on loops of their own, and a semaphore belongs to one.
-        self._running: RunVar[anyio.Semaphore] = RunVar(f"ctxeng pace {id(self)}")
-        self.name = generator.name
-
-    @property
-    def counter(self) -> TokenCounter:
-        return self._generator.counter
-
-    async def stream(
-        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
-    ) -> AsyncGenerator[Delta]:
-        async with self._semaphore():
-            await anyio.sleep(self._wait())
-            async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
-                async for delta in deltas:
-                    yield delta
-
-    def _semaphore(self) -> anyio.Semaphore:
-        found = self._running.get(None)
-        if found is None:
-            found = anyio.Semaphore(self._max)
-            self._running.set(found)
-        return found
-
-    def _wait(self) -> float:
-        """Seconds until this call's turn."""
-        with self._turn:
-            now = time.monotonic()
-            turn = max(now, self._next)
-            self._next = turn + self._interval
-        return turn - now
 
 
 class Ledger(Protocol):
@@ -96,7 +57,7 @@ class Ledger(Protocol):
 
 
 class ProcessLedger:
-    """Forgets with the process: for a model without a workspace."""
+    """Forgets with the process."""
 
     def __init__(self) -> None:
         self._spent: dict[str, float] = {}
@@ -118,12 +79,34 @@ class ProcessLedger:
         return self._spent.get(day, 0.0)
 
 
+def user_ledger() -> Ledger | None:
+    """What this user spends on this machine outside of workspaces that can be written: one ledger
+    for all processes, in the user's folder for state (``XDG_STATE_HOME`` moves it). None: it cannot
+    be written, which is told as a warning.
+    """
+    import platformdirs
+
+    folder = Path(platformdirs.user_state_dir("ctxeng")) / "spending"
+    try:
+        return _opened(folder).replies
+    except WorkspaceError as error:
+        logger.warning("generation.spend_per_day holds for this process only: %s", error)
+        return None
+
+
+@cache
+def _opened(folder: Path) -> SqliteStore:
+    store = open_store(folder)
+    atexit.register(store.close)
+    return store
+
+
 class Priced:
     """Says what each reply cost, and makes no call that could go over a spend limit.
 
-    Before a call the most that it can cost is put aside: the prompt as ``most_tokens`` has it, all
-    of it written to the cache where that is dearer, and ``max_tokens`` of reply. Concurrent calls
-    can therefore not go over a limit together.
+    Before a call, and before a broken stream starts again, the most that it can cost is put aside:
+    the prompt as ``most_tokens`` has it, all of it written to the cache where that is dearer, and
+    ``max_tokens`` of reply. Concurrent calls can therefore not go over a limit together.
     """
 
     def __init__(
@@ -151,40 +134,66 @@ class Priced:
         self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[Delta]:
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        reserved = await anyio.to_thread.run_sync(self._reserve, day, messages, options)
+        most = await anyio.to_thread.run_sync(self._most, messages, options)
+        await anyio.to_thread.run_sync(self._put_aside, day, most, most)
+        reserved = most
         cost = 0.0  # a call that fails before anything has come costs nothing
         try:
             async with aclosing(closable(self._generator.stream(messages, options))) as deltas:
                 async for delta in deltas:
-                    if delta.usage is None:
+                    if isinstance(delta, Restart):
+                        took = self._priced(delta.took)
+                        more = took.cost + most - reserved
+                        try:
+                            await anyio.to_thread.run_sync(
+                                self._put_aside, day, more, took.cost + most
+                            )
+                        except BackendError as refused:
+                            cost = took.cost
+                            error = f"{delta.error} It is not started again: {refused}"
+                            yield Delta(usage=took, stop="interrupted", error=error)
+                            return
+                        cost = reserved = reserved + more
+                        yield replace(delta, took=took)
+                    elif delta.usage is None:
                         cost = reserved  # what is cut off may have cost as much
                         yield delta
                     else:
-                        cost = cost_of(delta.usage, self._prices)
-                        usage = delta.usage.model_copy(update={"cost": cost})
+                        usage = self._priced(delta.usage)
+                        cost = usage.cost
                         yield replace(delta, usage=usage)
         except BackendError as error:
             if error.usage is not None:  # a reply that came to its end and cannot be used
-                cost = cost_of(error.usage, self._prices)
-                error.usage = error.usage.model_copy(update={"cost": cost})
+                error.usage = self._priced(error.usage)
+                cost = error.usage.cost
             raise
         finally:
             self._session.settle_spend("", cost - reserved)
             self._ledger.settle_spend(day, cost - reserved)
 
-    def _reserve(self, day: str, messages: Sequence[Message], options: GenerationOptions) -> float:
-        """What is put aside."""
+    def _priced(self, usage: Usage) -> Usage:
+        return usage.model_copy(update={"cost": cost_of(usage, self._prices)})
+
+    def _most(self, messages: Sequence[Message], options: GenerationOptions) -> float:
+        """What one try can cost."""
         prompt = most_tokens(self.counter, messages, options)
         most = Usage(prompt_tokens=prompt, completion_tokens=options.max_tokens)
-        amount, limits = cost_of(most, _dearest(self._prices)), self._limits
-        if limits.spend_per_call is not None and amount > limits.spend_per_call:
-            raise self._over("call", amount, limits.spend_per_call, 0.0)
+        return cost_of(most, _dearest(self._prices))
+
+    def _put_aside(self, day: str, amount: float, call: float) -> None:
+        """``call``: what the call can cost with this amount.
+
+        Raises:
+            BackendError: of kind ``budget``: that could go over a limit.
+        """
+        limits = self._limits
+        if limits.spend_per_call is not None and call > limits.spend_per_call:
+            raise self._over("call", call, limits.spend_per_call, 0.0)
         if not self._session.reserve_spend("", amount, limits.spend_per_session):
             raise self._over("session", amount, limits.spend_per_session, self._session.spent(""))
         if not self._ledger.reserve_spend(day, amount, limits.spend_per_day):
             self._session.settle_spend("", -amount)
             raise self._over("day", amount, limits.spend_per_day, self._ledger.spent(day))
-        return amount
 
     def _over(self, what: str, amount: float, limit: float | None, spent: float) -> BackendError:
         before = f", {spent:.4f} is spent or put aside" if spent else ""

@@ -17,6 +17,7 @@ from ctxeng.generation.llama_server import LlamaServer, llama_server
 from ctxeng.generation.llama_tools import asked_in_text, with_calls
 from ctxeng.generation.openai import request_body
 from ctxeng.generation.openai_reading import ChatReading
+from ctxeng.generation.pace import pace_of
 from ctxeng.generation.sources import llama_source
 from ctxeng.generation.tool_text import told_in_text
 from ctxeng.protocols import Delta
@@ -83,7 +84,7 @@ class LlamaGenerator:
         if told:
             messages = told_in_text(messages, tools)
         api, plain = await run_sync(self._begin, messages)
-        deltas = api.reply(plain, asked_in_text(options) if told else options)
+        deltas = api.stream(plain, asked_in_text(options) if told else options)
         if told:
             deltas = with_calls(self.name, deltas, options)
         async with aclosing(deltas):
@@ -103,9 +104,11 @@ class LlamaGenerator:
             base_url="http://localhost/v1",
             profile="llama.cpp",
             timeout=self._settings.timeout,
+            max_concurrent=self._settings.max_concurrent,
+            requests_per_minute=self._settings.requests_per_minute,
         )
-        api = Api(table, request_body, ChatReading, first_pause=0.1)
         server = self.server
+        api = Api(table, request_body, ChatReading, first_pause=0.1, pace=pace_of(server.socket))
         api.client = Client(socket=server.socket, connected=server.connections.add)
         return api
 

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary, finalize
 from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.extras import require
 from ctxeng.generation.http import hang_up, watch_connections
+from ctxeng.generation.loading_bar import file_bar_where_watched
 from ctxeng.generation.resting_threads import resting_threads
 from ctxeng.trace import stage
 
@@ -193,7 +194,8 @@ def llama_server(gguf: Path, window: int | None) -> LlamaServer:
         if server is None:
             with stage("generate.load") as facts:
                 facts["file"] = gguf.name
-                server = _servers[gguf, window] = LlamaServer(gguf, window)
+                with file_bar_where_watched(gguf):
+                    server = _servers[gguf, window] = LlamaServer(gguf, window)
     return server
 
 

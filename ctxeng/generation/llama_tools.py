@@ -16,7 +16,12 @@ def asked_in_text(options: GenerationOptions) -> GenerationOptions:
     """What such a server is asked for: text, or where a call is required the JSON of one."""
     required = options.tool_choice == "required"
     schema = call_schema(options.tools) if required else options.json_schema
-    changed = {"tools": (), "tool_choice": "auto", "json_schema": schema}
+    changed = {
+        "tools": (),
+        "tool_choice": "auto",
+        "json_schema": schema,
+        "retry_broken_streams": False,  # there is no network that could break one
+    }
     return GenerationOptions(**{**dict(options), **changed})
 
 

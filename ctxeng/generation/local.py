@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from anyio.to_thread import run_sync
 
 from ctxeng.errors import BackendError
+from ctxeng.generation.pace import pace_of, turn
 from ctxeng.generation.sources import adapter_folder, transformers_source
 from ctxeng.protocols import Delta
 from ctxeng.settings import ModelSettings, TimeoutSettings
@@ -48,6 +49,7 @@ class TransformersGenerator:
         """
         self._settings = settings
         self._source = transformers_source(settings.model)
+        self._pace = pace_of("transformers", self._source.name)
         self._adapter = adapter_folder(settings.adapter) if settings.adapter else None
         self.name = f"{self._source.name} on transformers"
         if self._adapter is not None:
@@ -76,24 +78,27 @@ class TransformersGenerator:
         ConfigError: the folder is no model's, or a package is missing.
         """
         began = time.perf_counter()
-        reply = await run_sync(self._begin, messages, options)
-        first, error = 0.0, ""
-        clock = _Clock(self.name, self._settings.timeouts)
-        try:
-            while reply.stop is None:
-                text = await run_sync(reply.step)
-                first = first or (time.perf_counter() - began if reply.completion_tokens else 0.0)
-                if text:
-                    yield Delta(text=text)
-                clock.check(reply)
-            for call in await run_sync(reply.finish):
-                yield Delta(tool_call=call)
-        except BackendError as failed:
-            if failed.kind == "bad_reply" or not reply.text:
-                raise
-            reply.stop, error = "interrupted", str(failed)
-        finally:
-            reply.close()
+        async with turn(self._pace, self.name, self._settings):
+            waited = time.perf_counter() - began
+            reply = await run_sync(self._begin, messages, options)
+            first, error = 0.0, ""
+            clock = _Clock(self.name, self._settings.timeouts, waited)
+            try:
+                while reply.stop is None:
+                    text = await run_sync(reply.step)
+                    passed = time.perf_counter() - began
+                    first = first or (passed if reply.completion_tokens else 0.0)
+                    if text:
+                        yield Delta(text=text)
+                    clock.check(reply)
+                for call in await run_sync(reply.finish):
+                    yield Delta(tool_call=call)
+            except BackendError as failed:
+                if failed.kind == "bad_reply" or not reply.text:
+                    raise
+                reply.stop, error = "interrupted", str(failed)
+            finally:
+                reply.close()
         usage = Usage(
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
@@ -167,18 +172,19 @@ class TokenizerCounter:
 
 
 class _Clock:
-    """The time limits of one reply."""
+    """The time limits of one reply; the total one spans the seconds that its turn took to come."""
 
-    def __init__(self, name: str, limits: TimeoutSettings) -> None:
+    def __init__(self, name: str, limits: TimeoutSettings, waited: float) -> None:
         self._name = name
         self._limits = limits
+        self._waited = waited
         self._began = self._last = time.monotonic()
 
     def check(self, reply: LocalReply) -> None:
         """Called after each step. Raises ``BackendError`` of kind ``timeout``."""
         now, limits = time.monotonic(), self._limits
         passed = ""
-        if now - self._began > limits.total:
+        if self._waited + now - self._began > limits.total:
             passed = f"no whole reply within {limits.total:g} s (timeout.total"
         elif not reply.completion_tokens and now - self._began > limits.first_token:
             passed = f"no token within {limits.first_token:g} s (timeout.first_token"

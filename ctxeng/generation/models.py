@@ -1,4 +1,4 @@
-"""Which models there are by name, which of them can be used now, and how to add one."""
+"""Which models there are by name, which of them can be used now; to add one, or to remove it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ import anyio
 
 from ctxeng.errors import ConfigError, CtxengError
 from ctxeng.generation.extras import LLAMA, LOCAL, missing
-from ctxeng.generation.packaged import PACKAGED, SMOLLM2, PackagedModel, fetch, require_folder
-from ctxeng.generation.registry import Registered, kind_of, registered, remember
+from ctxeng.generation.packaged import (
+    PACKAGED,
+    SMOLLM2,
+    PackagedModel,
+    fetch,
+    require_folder,
+    take_away,
+)
+from ctxeng.generation.registry import Registered, forget, kind_of, registered, remember
 from ctxeng.generation.sources import adapter_folder
 from ctxeng.protocols import Generator, OnProgress
 from ctxeng.settings import ModelSettings, Settings
@@ -67,6 +74,50 @@ def add_model(name: str, where: str = "", *, on_progress: OnProgress) -> ModelSt
     made = Registered(name, kind, place)
     remember(made)
     return _registered_status(made)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What ``remove_model`` did."""
+
+    name: str
+    kind: Literal["packaged", "folder", "gguf", "adapter", "hub"]
+    deleted: tuple[str, ...]
+    """Files and folders in ctxeng's own cache; never what a user made."""
+    bytes: int
+    """That these had."""
+    left: str
+    """Where a registered model still is; empty: nowhere."""
+
+
+def remove_model(name: str, settings: Settings) -> Removed:
+    """Delete a packaged model from the cache, or take a registered one's name away: the files of
+    that one are the user's, and stay.
+
+    Args:
+        settings: whose tables name models too, for the message.
+
+    Raises:
+        ConfigError: there is no such model here, or another process is at it.
+    """
+    known = registered()
+    if name in PACKAGED:
+        deleted, size = take_away(PACKAGED[name])
+        if deleted:
+            return Removed(name, "packaged", tuple(str(path) for path in deleted), size, "")
+    elif name in known and (one := forget(name)) is not None:
+        return Removed(name, one.kind, (), 0, one.where)
+    here = [model.name for model in PACKAGED.values() if model.gguf.exists()] + [*known]
+    there_is = f"to remove there is: {', '.join(here) or 'nothing'}"
+    if name in PACKAGED:
+        raise ConfigError(f"{name}: is not here; {there_is}.")
+    if name in settings.models:
+        raise ConfigError(
+            f"{name}: stands in ctxeng.toml: delete its table [models.{name}]; {there_is}."
+        )
+    if name == "local":
+        raise ConfigError(f"local: is another name of {SMOLLM2.name}; {there_is}.")
+    raise ConfigError(f"no model is called {name!r}; {there_is}.")
 
 
 def resolve_local() -> Generator:

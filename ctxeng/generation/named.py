@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
@@ -11,15 +12,72 @@ from ctxeng.errors import ConfigError
 from ctxeng.generation.cached import Cached
 from ctxeng.generation.choice import Cascade, Fallback, likeness
 from ctxeng.generation.extractive import ExtractiveGenerator
-from ctxeng.generation.limits import Paced, Priced, ProcessLedger
+from ctxeng.generation.limits import Ledger, Priced, ProcessLedger, user_ledger
 from ctxeng.protocols import Generator
-from ctxeng.settings import ModelSettings, PriceSettings, Settings
+from ctxeng.settings import ModelSettings, PriceSettings, Settings, what_is_wrong
 from ctxeng.store import Replies
 from ctxeng.text.overlap import Idf
+
+if TYPE_CHECKING:
+    from ctxeng.generation.packaged import Habits
 
 OF_OURS = ("extractive", "local")
 """Names that need no table."""
 FREE = PriceSettings()
+GIVEN = "(table)"
+"""Name of a table that was handed in."""
+
+ModelChoice = str | Mapping[str, object] | ModelSettings | Generator
+"""Who replies: the name of a model, its table, or whatever writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model that was asked for."""
+
+    name: str
+    settings: Settings
+    """They hold its table, where it has one."""
+    generator: Generator | None = None
+    """What was handed in to write: it has no name and no table here."""
+
+    @property
+    def table(self) -> ModelSettings | None:
+        return None if self.generator is not None else self.settings.models.get(self.name)
+
+    @property
+    def key(self) -> str:
+        """The same for the same model."""
+        handed_in = self.table if self.name == GIVEN else None
+        return self.name if handed_in is None else handed_in.model_dump_json()
+
+
+def choose(model: object, settings: Settings) -> Chosen:
+    """What ``model=`` means.
+
+    Args:
+        model: a ``ModelChoice``, or what ``open_model`` returned.
+
+    Raises:
+        ConfigError: it is none, or its table is wrong. Whether a name stands for a model shows when
+            it is opened.
+    """
+    if isinstance(model, str):
+        return Chosen(model, settings)
+    if isinstance(model, ModelSettings | Mapping):
+        table = model if isinstance(model, ModelSettings) else model_settings(model)
+        return Chosen(
+            GIVEN, settings.model_copy(update={"models": {**settings.models, GIVEN: table}})
+        )
+    model = getattr(model, "generator", model)
+    writes = hasattr(model, "stream") and hasattr(model, "counter") and hasattr(model, "name")
+    if isinstance(model, type) or not writes:
+        raise ConfigError(
+            f"model: a {type(model).__name__} is no model. Name one (`ctxeng models` shows which), "
+            'or hand in its table ({"backend": …, "model": …}), a generator, or what open_model '
+            "returned."
+        )
+    return Chosen("", settings, cast("Generator", model))
 
 
 def open_generator(
@@ -35,8 +93,8 @@ def open_generator(
 
     Args:
         idf: rarity of terms, for the extractive one.
-        replies: where replies and what they cost are kept; None: nowhere, and what was spent is
-            known for this process only.
+        replies: where replies and what they cost are kept; None: no replies are, and a day's
+            spending is counted as ``user_ledger`` says, where it is limited.
         session: what was spent by the models that share a session; None: a session of its own.
 
     Raises:
@@ -60,14 +118,39 @@ def check_name(name: str, settings: Settings, *, named_by: str = "") -> None:
     from ctxeng.generation.packaged import PACKAGED
     from ctxeng.generation.registry import registered
 
-    added = registered().get(name)
-    if name in PACKAGED or (added is not None and added.kind != "adapter"):
+    added = registered()
+    models = [one.name for one in added.values() if one.kind != "adapter"]
+    if name in PACKAGED or name in models:
         return
-    known = ", ".join(dict.fromkeys((*OF_OURS, *settings.models)))
+    if name in added:
+        raise ConfigError(
+            f"{named_by and named_by + ': '}{name!r} is an adapter: name it as adapter in a table "
+            "[models.NAME] of ctxeng.toml, beside the model that it was made for."
+        )
+    known = ", ".join(dict.fromkeys((*OF_OURS, *settings.models, *models)))
     raise ConfigError(
         f"{named_by and named_by + ': '}no model is called {name!r}; there are: {known}. Add a "
         f"table [models.{name}] with backend and model to ctxeng.toml; `ctxeng models` shows what "
         "can be used."
+    )
+
+
+def habits_of(name: str, settings: Settings) -> Habits:
+    """How a model is asked best: what its table says, else of a packaged one what is known."""
+    from ctxeng.generation.packaged import PACKAGED, SMOLLM2, Habits
+
+    table = settings.models.get(name)
+    model = SMOLLM2.name if name == "local" else name
+    packaged = PACKAGED.get(table.model if table else model)
+    known = packaged.habits if packaged else Habits()
+    budget = known.budget and min(known.budget, settings.context.budget)
+    most = known.max_tokens and min(known.max_tokens, settings.generation.max_tokens)
+    if table is None:
+        return Habits(budget, known.reminder, most)
+    return Habits(
+        table.budget or budget,
+        known.reminder if table.reminder is None else table.reminder,
+        table.max_tokens or most,
     )
 
 
@@ -122,12 +205,14 @@ class _Opening:
             backend = _BACKENDS[table.backend](table)
         except ConfigError as error:
             raise ConfigError(f"model {name!r}: {error}") from error
-        paced = Paced(
-            backend,
-            max_concurrent=table.max_concurrent,
-            requests_per_minute=table.requests_per_minute,
-        )
-        return self._limited(paced, _prices(table))
+        return self._limited(backend, _prices(table))
+
+    def _ledger(self) -> Ledger:
+        """Where a day's spending is counted."""
+        shared: Ledger | None = self.replies
+        if shared is None and self.settings.generation.spend_per_day is not None:
+            shared = user_ledger()
+        return shared or self.session
 
     def _limited(self, generator: Generator, prices: PriceSettings | None) -> Generator:
         limits = self.settings.generation
@@ -136,7 +221,7 @@ class _Opening:
                 generator,
                 prices,
                 limits=limits,
-                ledger=self.replies or self.session,
+                ledger=self._ledger(),
                 session=self.session,
             )
         elif (limits.spend_per_call, limits.spend_per_session, limits.spend_per_day) != (None,) * 3:
@@ -156,9 +241,9 @@ def model_settings(table: Mapping[str, object]) -> ModelSettings:
     try:
         return ModelSettings.model_validate(dict(table))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(f"model table: {where}: {first['msg']}.") from error
+        steps, wrong = what_is_wrong(error)
+        where = f"{'.'.join(steps)}: " if steps else ""
+        raise ConfigError(f"model table: {where}{wrong}.") from error
 
 
 def _added(name: str) -> Generator:

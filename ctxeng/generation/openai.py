@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
@@ -11,10 +11,8 @@ from ctxeng.generation.exchange import Api, Body
 from ctxeng.generation.http import Server, refuse_part
 from ctxeng.generation.messages import with_schema
 from ctxeng.generation.openai_reading import ChatReading
-from ctxeng.protocols import Delta, TokenCounter
 from ctxeng.settings import ModelSettings
 from ctxeng.types import (
-    DEFAULT_OPTIONS,
     Attachment,
     GenerationOptions,
     Image,
@@ -27,7 +25,7 @@ from ctxeng.types import (
 FIRST_PAUSE = 0.5
 
 
-class OpenAIGenerator:
+class OpenAIGenerator(Api):
     """``POST {base_url}/chat/completions``, streamed.
 
     What the vendor of the table's ``base_url`` takes and wants is in ``profiles``. A seed is sent
@@ -44,27 +42,7 @@ class OpenAIGenerator:
         Raises:
             ConfigError: the table names no model or no server.
         """
-        self._api = Api(settings, request_body, ChatReading, first_pause=first_pause)
-
-    @property
-    def name(self) -> str:
-        return self._api.server.name
-
-    @property
-    def counter(self) -> TokenCounter:
-        return self._api.counter
-
-    def stream(
-        self, messages: Sequence[Message], options: GenerationOptions = DEFAULT_OPTIONS
-    ) -> AsyncGenerator[Delta]:
-        return self._api.reply(messages, options)
-
-    async def aclose(self) -> None:
-        """Close the idle connections of this event loop."""
-        await self._api.client.aclose()
-
-    def __repr__(self) -> str:
-        return f"OpenAIGenerator({self.name})"
+        super().__init__(settings, request_body, ChatReading, first_pause=first_pause)
 
 
 def request_body(server: Server, messages: Sequence[Message], options: GenerationOptions) -> Body:

@@ -44,7 +44,7 @@ class ChatReading:
         self._refused = False
 
     def event(self, text: str, deltas: list[Delta]) -> None:
-        if text.strip() == "[DONE]":
+        if not text.startswith("{") and text.strip() == "[DONE]":
             self.done = True
             if self.stop is None and (self.progress or self._called):
                 self._end("stop", deltas)
@@ -52,8 +52,11 @@ class ChatReading:
         chunk = parse(text)
         self._heed(chunk)
         choice = _first(chunk)
-        self._say(part(choice, "delta"), deltas)
-        self._ending(choice, deltas)
+        said = choice.get("delta")
+        if isinstance(said, dict):
+            self._say(said, deltas)
+        if choice.get("finish_reason"):
+            self._ending(choice, deltas)
 
     def whole(self, text: str, deltas: list[Delta]) -> None:
         body = parse(text)
@@ -71,9 +74,9 @@ class ChatReading:
         """Errors and counts, which stand beside the text."""
         if chunk.get("error"):
             raise of_words(chunk)
+        if not (chunk.get("usage") or "x_groq" in chunk):
+            return  # as nearly all
         usage = part(chunk, "usage") or part(part(chunk, "x_groq"), "usage")
-        if not usage:
-            return
         prompt, completion = number(usage, "prompt_tokens"), number(usage, "completion_tokens")
         if prompt is not None or completion is not None:
             details = part(usage, "prompt_tokens_details")
@@ -92,8 +95,8 @@ class ChatReading:
         content = message.get("content")
         if isinstance(content, str):
             if content:
-                deltas.append(Delta(text=content))
-        else:  # a list of parts, of which some are texts
+                deltas.append(Delta(content))
+        elif content:  # a list of parts, of which some are texts
             said = [string(p, "text") for p in parts(message, "content") if p.get("type") == "text"]
             deltas.extend(Delta(text=text) for text in said if text)
         refusal = message.get("refusal")
@@ -156,7 +159,8 @@ class ChatReading:
 
 def _first(chunk: Parsed) -> Parsed:
     """The first choice: we ask for one."""
-    for choice in parts(chunk, "choices"):
-        if not choice.get("index"):
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and not choice.get("index"):
             return choice
     return {}

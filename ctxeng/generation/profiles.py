@@ -50,6 +50,8 @@ class Profile:
     for the schema as well, and the reply is checked."""
     images: tuple[str, ...] = COMMON_IMAGES
     files: tuple[str, ...] = ()
+    get_model: str = ""
+    """The command that gets a model for it."""
     local: bool = False
     """Runs on machines of one's own: it costs nothing."""
 
@@ -122,8 +124,20 @@ PROFILES: Mapping[str, Profile] = {
             key_env="OPENROUTER_API_KEY",
             files=("application/pdf",),
         ),
-        Profile("ollama", base_url="http://127.0.0.1:11434/v1", hosts=(":11434",), local=True),
-        Profile("lmstudio", base_url="http://127.0.0.1:1234/v1", hosts=(":1234",), local=True),
+        Profile(
+            "ollama",
+            base_url="http://127.0.0.1:11434/v1",
+            hosts=(":11434",),
+            get_model="ollama pull {model}",
+            local=True,
+        ),
+        Profile(
+            "lmstudio",
+            base_url="http://127.0.0.1:1234/v1",
+            hosts=(":1234",),
+            get_model="lms get {model}",
+            local=True,
+        ),
         Profile("vllm", base_url="http://127.0.0.1:8000/v1", hosts=(":8000",), local=True),
         Profile("llama.cpp", base_url="http://127.0.0.1:8080/v1", hosts=(":8080",), local=True),
     )

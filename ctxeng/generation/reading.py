@@ -36,6 +36,7 @@ class Reading(Protocol):
         ...
 
 
+_DECODE = json.JSONDecoder().decode
 _LONE = re.compile("[\ud800-\udfff]")
 
 Parsed = dict[str, Any]
@@ -49,8 +50,8 @@ def parse(text: str) -> Parsed:
         TryError: it is no JSON object.
     """
     try:
-        value = json.loads(text)
-        if "\\ud" in text or "\\uD" in text:
+        value = _DECODE(text)
+        if "\\u" in text and ("\\ud" in text or "\\uD" in text):
             value = json.loads(_LONE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
     except (ValueError, RecursionError):
         value = None

@@ -7,6 +7,8 @@ serves every workspace and works without one, and the file holds only where it i
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -57,16 +59,32 @@ def remember(one: Registered) -> None:
     Raises:
         ConfigError: another process is at it, or the file cannot be read.
     """
+    with _changing() as held:
+        held[one.name] = one
+
+
+def forget(name: str) -> Registered | None:
+    """Take a name away, and nothing that it stands for; returns what that is, None: no model had
+    this name. Raises as ``remember``.
+    """
+    with _changing() as held:
+        return held.pop(name, None)
+
+
+@contextmanager
+def _changing() -> Iterator[dict[str, Registered]]:
+    """All there are, to be changed: they are written at the end."""
     from filelock import FileLock, Timeout
 
     file = models_cache() / FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(file.with_suffix(".lock"), timeout=LOCK_SECONDS):
-            held = {r.name: {"kind": r.kind, "where": r.where} for r in registered().values()}
-            held[one.name] = {"kind": one.kind, "where": one.where}
+            held = registered()
+            yield held
+            told = {one.name: {"kind": one.kind, "where": one.where} for one in held.values()}
             part = file.with_suffix(".part")
-            part.write_text(json.dumps(held, indent=1) + "\n", "utf-8")
+            part.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
             part.replace(file)  # another process sees all of it or nothing
     except Timeout as error:
         raise ConfigError(f"{file}: another process is writing it. Try again.") from error

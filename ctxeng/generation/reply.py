@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from ctxeng.errors import BackendError
-from ctxeng.protocols import Delta
+from ctxeng.protocols import Delta, Restart
 from ctxeng.types import GenerationOptions, Reply, ToolCall, Usage
 
 T = TypeVar("T")
@@ -26,6 +26,8 @@ async def collect(stream: AsyncIterator[Delta], options: GenerationOptions, *, m
     text, calls, last = "", list[ToolCall](), Delta()
     async with aclosing(closable(stream)) as deltas:
         async for delta in deltas:
+            if isinstance(delta, Restart):
+                text, calls = "", []
             text += delta.text
             if delta.tool_call is not None:
                 calls.append(delta.tool_call)

@@ -38,6 +38,9 @@ class EventParser:
             chunk = chunk.removeprefix(b"\n")
         if not chunk:
             return []
+        whole = chunk.endswith(b"\n\n") and not (self._line or self._data) and b"\r" not in chunk
+        if whole and self._begun and len(chunk) <= self._limit:
+            return self._whole(chunk)  # as nearly all are
         self._after_cr = chunk.endswith(b"\r")
         events: list[str] = []
         for line in chunk.splitlines(keepends=True):
@@ -48,6 +51,15 @@ class EventParser:
             if line.endswith((b"\n", b"\r")):
                 self._take(b"".join(self._line).rstrip(b"\r\n"), events)
                 self._line.clear()
+        return events
+
+    def _whole(self, chunk: bytes) -> list[str]:
+        """The events of whole lines of which the last is blank."""
+        if chunk.startswith(b"data: ") and chunk.find(b"\n") == len(chunk) - 2:
+            return [chunk[6:-2].decode("utf-8", "replace")]
+        events: list[str] = []
+        for line in chunk[:-1].split(b"\n"):
+            self._take(line, events)
         return events
 
     def end(self) -> list[str]:

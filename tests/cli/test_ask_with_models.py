@@ -1,11 +1,20 @@
 """``ctxeng ask`` with models of a server: what is marked, what it cost, whose settings are used."""
 
+import io
+import sys
+
 import pytest
 
+from ctxeng.cli.ask import print_text
+from ctxeng.protocols import Delta, Restart
+from ctxeng.settings import load_settings
+from ctxeng.types import Answer, Context
 from tests.engine.speaking import Speaking
-from tests.generation.server import chat, serving, status
+from tests.generation.server import CLOSE, chat, delta, status, stream
 
 QUESTION = "How long is parental leave?"
+CONTEXT = Context(query=QUESTION, segments=(), tokens=0, budget=1, tokenizer="none")
+ANSWER = Answer(text="20 weeks.", found=True, context=CONTEXT)
 SETTINGS = """
 [embedding]
 model = "static"
@@ -28,16 +37,10 @@ timeout = 5
 """
 
 
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
 @pytest.fixture
-def speaking(_serving, indexed):
-    (indexed / "ctxeng.toml").write_text(SETTINGS.format(url=_serving.url))
-    return Speaking(_serving)
+def speaking(loopback, indexed):
+    (indexed / "ctxeng.toml").write_text(SETTINGS.format(url=loopback.url))
+    return Speaking(loopback)
 
 
 def test_unsupported_sentences_are_marked_and_tokens_and_cost_are_told(ctxeng, speaking):
@@ -120,14 +123,14 @@ def test_who_situates_chunks_is_told_when_it_fails_and_what_it_took_when_not(
 
 
 def test_a_key_that_a_server_sends_back_is_in_no_output_trace_or_file(
-    ctxeng, _serving, indexed, monkeypatch
+    ctxeng, loopback, indexed, monkeypatch
 ):
     key = "own-4711-abcdefghij-0123456789"  # of no form that is known
     monkeypatch.setenv("OUR_ACCESS", key)
-    text = SETTINGS.format(url=_serving.url)
+    text = SETTINGS.format(url=loopback.url)
     text = text.replace('model = "some-model"', 'model = "some-model"\nkey_env = "OUR_ACCESS"')
     (indexed / "ctxeng.toml").write_text(text)
-    _serving.reset(
+    loopback.reset(
         status(401, {"error": {"message": f"{key} is wrong"}}),
         status(302, Location=f"http://127.0.0.1:9/?key={key}"),
         chat(f"Your key is {key}. Parental leave is 20 weeks [1]."),
@@ -137,7 +140,7 @@ def test_a_key_that_a_server_sends_back_is_in_no_output_trace_or_file(
         shown = ctxeng("trace", "show", "last"), ctxeng("trace", "show", "last", "--json")
         assert (asked.code, *(ran.code for ran in shown)) == (code, 0, 0)
         assert not any(key in ran.out + ran.err for ran in (asked, *shown))
-    assert [head["authorization"] for head in _serving.headers] == [f"Bearer {key}"] * 3
+    assert [head["authorization"] for head in loopback.headers] == [f"Bearer {key}"] * 3
     files = [file for file in indexed.rglob("*") if file.is_file()]
     assert files
     assert not any(key.encode() in file.read_bytes() for file in files)
@@ -151,6 +154,44 @@ def test_a_day_is_limited_over_restarts(ctxeng, speaking, monkeypatch):
     assert (ran.code, ran.out) == (1, "")
     assert f"{told:.4f} is spent" in ran.err
     assert speaking.steps == ["answer"]
+
+
+BROKEN = [*stream(delta(content="It is 20 we"), end=False), CLOSE]
+
+
+@pytest.fixture
+def retried(loopback, indexed):
+    """The settings of a model whose broken streams start again."""
+    text = SETTINGS.format(url=loopback.url)
+    text = text.replace('model = "some-model"', 'model = "some-model"\nretry_broken_streams = true')
+    (indexed / "ctxeng.toml").write_text(text)
+    loopback.reset(BROKEN, chat("It is 20 weeks [1]."))
+    return load_settings(indexed / "ctxeng.toml")
+
+
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_an_answer_that_was_begun_again_is_written_once(ctxeng, retried, monkeypatch, command):
+    lines = io.TextIOWrapper(io.BytesIO(QUESTION.encode()), "utf-8")
+    monkeypatch.setattr(sys, "stdin", lines)
+    ran = ctxeng("ask", QUESTION) if command == "ask" else ctxeng("chat")
+    assert ran.code == 0
+    assert ran.out.startswith("It is 20 weeks [1].\n")
+    assert ran.out.count("It is 20") == 1
+    assert "Broken off, and begun again: some-model@" in ran.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_the_text_that_is_begun_again_on_a_line_of_its_own(retried, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", shown := Terminal())
+    monkeypatch.setattr(sys, "stderr", said := io.StringIO())
+    events = [Delta("It is 20 we"), Restart(error="it broke"), Delta("20 weeks."), ANSWER]
+    assert print_text(events, retried) is ANSWER
+    assert shown.getvalue() == "It is 20 we\n20 weeks.\n"
+    assert said.getvalue() == "Broken off, and begun again: it broke\n"
 
 
 def test_an_unknown_name_is_one_line_that_names_the_setting(ctxeng, speaking, indexed):

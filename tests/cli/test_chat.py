@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.generation.server import STALL, chat, delta, serving, status, stream
+from tests.generation.server import STALL, chat, delta, status, stream
 
 QUESTION = "How long is parental leave?"
 SECONDS = 60
@@ -29,17 +29,11 @@ timeout = 30
 """
 
 
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
 @pytest.fixture
-def server(_serving, indexed):
-    (indexed / "ctxeng.toml").write_text(SETTINGS.format(url=_serving.url))
-    _serving.reset()
-    return _serving
+def server(loopback, indexed):
+    (indexed / "ctxeng.toml").write_text(SETTINGS.format(url=loopback.url))
+    loopback.reset()
+    return loopback
 
 
 @pytest.fixture
@@ -60,9 +54,10 @@ def test_each_line_is_a_question_and_each_answer_has_its_sources_and_tokens(says
     first, second = ran.out.split("\n\n[1] handbook/leave.md:5\n")[0], ran.out
     assert first.startswith("Every parent may take 20 weeks of parental leave [1].")
     assert "After five years a sabbatical of three months is possible [1]." in second
-    bar = r"^system (\d+) · pins 0 · history (\d+) · .* of 4,096 tokens(.*)$"
+    bar = r"^system (\d+) · (?:history (\d+) · )?sources .* of 4,096 tokens(.*)$"
     (system, none, _), (_, some, same) = re.findall(bar, ran.err, re.M)
-    assert int(none) == 0 < int(some)
+    assert not none
+    assert int(some) > 0
     assert same == f"; {system} as in the last prompt"
 
 
@@ -289,3 +284,13 @@ def test_ctrl_c_stops_one_answer_only_and_the_model_is_told(typing, server):
     typed.type("/quit\n")
     assert typed.child.wait(SECONDS) == 0
     assert [message["role"] for message in server.bodies[1]["messages"]] == ["system", "user"]
+
+
+def test_that_a_model_could_not_say_what_to_search_for_is_told(says, server, indexed):
+    with (indexed / "ctxeng.toml").open("a") as file:
+        file.write('[generation.steps]\nrewrite = "far"\n')
+    server.reset(status(401))
+    ran = says(QUESTION, "Who approves it?")
+    assert ran.code == 0
+    assert "What was searched for is told by rules: some-model@" in ran.err
+    assert ran.err.count("What was searched for") == 1

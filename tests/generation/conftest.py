@@ -1,17 +1,10 @@
 import pytest
-from server import serving
 from talking import KEY, KEY_ENV
 
 
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
 @pytest.fixture
-def server(_serving, monkeypatch):
+def server(loopback, monkeypatch):
     """A server without a past, and a key in the environment."""
-    _serving.reset()
+    loopback.reset()
     monkeypatch.setenv(KEY_ENV, KEY)
-    return _serving
+    return loopback

@@ -8,6 +8,7 @@ from ctxeng.errors import BackendError
 from ctxeng.generation.anthropic import AnthropicGenerator
 from ctxeng.generation.openai import OpenAIGenerator
 from ctxeng.settings import ModelSettings, TimeoutSettings
+from ctxeng.trace import Recorder, recording
 from ctxeng.types import DEFAULT_OPTIONS, Message
 
 LONGEST = 20
@@ -63,3 +64,20 @@ def failure(generator, messages=QUESTION, options=DEFAULT_OPTIONS):
     except BackendError as error:
         return error
     raise AssertionError(f"no error, but {found}")
+
+
+def interrupted(found):
+    """What had come, and why no more did."""
+    last = found[-1]
+    assert last.stop == "interrupted"
+    assert last.usage is not None
+    assert last.error
+    return text(found), last.error
+
+
+def tries(call):
+    """The result of the call, and what the trace says of its tries."""
+    recorder = Recorder("test", {})
+    with recording(recorder):
+        result = call()
+    return result, [s for s in recorder.stages if s["stage"] == "generate.try"]

@@ -40,7 +40,7 @@ def test_a_wait_that_lasts_too_long_is_cut_and_not_before(run):
 def test_a_wait_that_has_ended_is_not_cut(run):
     async def law(alarm, cut, now):
         alarm.begin(now + SHORT)
-        alarm.end()
+        alarm.until = None
         with anyio.move_on_after(4 * SHORT):
             await cut.wait()
         assert not alarm.rang
@@ -55,7 +55,7 @@ def test_the_last_wait_is_the_one_that_counts(run):
         with anyio.move_on_after(4 * SHORT):
             await cut.wait()
         assert not alarm.rang
-        alarm.end()
+        alarm.until = None
         alarm.begin(anyio.current_time() + SHORT)  # earlier
         await cut.wait()
         assert alarm.rang

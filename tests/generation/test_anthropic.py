@@ -62,7 +62,7 @@ def segment(said, source=None):
         section="sources",
         role="system",
         tokens=1,
-        trust="untrusted",
+        trust="document",
         reason="",
         source=source,
     )

@@ -20,7 +20,7 @@ def prompt(question, *texts, text_format="plain", headings=(), worth=None):
             section="sources",
             role="user",
             tokens=0,
-            trust="untrusted",
+            trust="document",
             reason="rank 1",
             number=number,
             source=Source(
@@ -117,6 +117,18 @@ def test_a_sentence_that_announces_a_list_brings_its_items():
     assert text == "New staff bring these: [1]\n\na passport [1]\n\ntwo photographs [1]"
     asked = prompt("Do new staff bring two photographs?", page, text_format="markdown")
     assert answer(asked).count("photographs") == 1
+
+
+def test_a_sentence_that_announces_code_brings_it():
+    text = "To light the lamp, run this:\n\n```sh\nlamp on\n```\n\nIt glows."
+    said = answer(prompt("How do I light the lamp?", text, text_format="markdown"))
+    assert said == "To light the lamp, run this: [1]\n\n`lamp on` [1]"
+
+
+def test_prose_comes_before_code_that_says_as_much():
+    text = "```py\nlamp_oil(3)\n```\n\nThe lamp takes oil."
+    messages = prompt("lamp oil", text, text_format="markdown")
+    assert answer(messages).startswith("The lamp takes oil [1].")
 
 
 def test_a_further_sentence_must_be_about_the_same():
@@ -284,3 +296,21 @@ CELLS = "city: Bonn | note: It is far [1]. Take a train [1]."
 )
 def test_the_marker_stands_before_the_stop(sentence, shown):
     assert cited(sentence, 1) == shown
+
+
+def test_a_figure_decides_where_one_is_asked_for_also_one_that_is_spelt():
+    messages = prompt(
+        "How many lamps are in the hall?",
+        "The lamps in the hall are cleaned by the porter. The lamps in the hall are twelve.",
+    )
+    assert answer(messages) == "The lamps in the hall are twelve [1]."
+
+
+def test_a_name_that_the_question_lacks_decides_where_it_asks_who():
+    text = "The lamps of Old Porto are cleaned at dawn. The lamps of Old Porto are cleaned by Ines."
+    assert answer(prompt("Who cleans the lamps of Old Porto?", text)) == (
+        "The lamps of Old Porto are cleaned by Ines [1]."
+    )
+    assert answer(prompt("When are the lamps of Old Porto cleaned?", text)) == (
+        "The lamps of Old Porto are cleaned at dawn [1]."
+    )

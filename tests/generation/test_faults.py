@@ -24,7 +24,7 @@ from ctxeng.generation.faults import (
         (402, "budget", False),
         (403, "auth", False),
         (404, "not_found", False),
-        (405, "bad_request", False),
+        (405, "not_found", False),
         (408, "timeout", True),
         (413, "context_length", False),
         (422, "bad_request", False),

@@ -6,9 +6,13 @@ import traceback
 
 import anyio
 import pytest
+from server import chat
 
+from ctxeng import Document, Engine, Settings
 from ctxeng.generation.faults import TryError
 from ctxeng.generation.keys import Secret, has_key, read_key
+from ctxeng.settings import EmbeddingSettings
+from ctxeng.text.secrets import remembered_keys
 
 NAME = "CTXENG_TEST_KEY"
 KEY = "sk-very-secret-0123456789abcdef"
@@ -27,6 +31,7 @@ def entries(monkeypatch):
     keyring = pytest.importorskip("keyring", reason="the extra keyring is not installed")
     from keyring.backend import KeyringBackend
 
+    before = keyring.get_keyring()  # now: later it would find the class below
     kept = {}
 
     class Memory(KeyringBackend):
@@ -39,7 +44,6 @@ def entries(monkeypatch):
             kept[service, username] = password
 
     monkeypatch.delenv(NAME, raising=False)
-    before = keyring.get_keyring()
     keyring.set_keyring(Memory())
     yield kept
     keyring.set_keyring(before)
@@ -76,15 +80,28 @@ def test_a_missing_key_is_an_error_that_says_where_to_put_it(entries):
     assert has_key(NAME)
 
 
-def test_a_keyring_that_fails_is_no_key_and_the_error_says_so(entries):
+def test_a_keyring_that_fails_is_no_key_and_the_error_says_so(entries, monkeypatch):
+    import keyring
+    from keyring.errors import KeyringLocked
+
+    def locked(*_):
+        raise KeyringLocked
+
+    monkeypatch.setattr(type(keyring.get_keyring()), "get_password", locked)
+    with pytest.raises(TryError) as raised:
+        read()
+    assert "keyring could not be read: KeyringLocked" in raised.value.what
+    assert not read(needed=False)
+
+
+def test_a_system_without_a_keyring_just_has_no_key_there(entries):
     import keyring
     from keyring.backends import fail
 
     keyring.set_keyring(fail.Keyring())
     with pytest.raises(TryError) as raised:
         read()
-    assert "keyring could not be read: NoKeyringError" in raised.value.what
-    assert not read(needed=False)
+    assert raised.value.what == "there is no key"
 
 
 def test_without_a_name_there_is_no_key():
@@ -126,3 +143,29 @@ def test_what_is_too_short_for_a_key_is_left_in_texts(word):
 def test_the_words_that_local_servers_take_for_a_key_may_stand_in_replies(word):
     assert not Secret(word).unmistakable
     assert Secret(KEY).unmistakable
+
+
+def test_a_key_of_the_keyring_is_in_no_record_of_a_run(entries, server, tmp_path, monkeypatch):
+    """The environment does not hold it, and it looks like no key."""
+    monkeypatch.delenv(NAME)
+    key = entries["ctxeng", NAME] = "correct-horse-battery"
+    table = {"backend": "openai", "model": "m", "base_url": server.url, "key_env": NAME}
+    settings = Settings(embedding=EmbeddingSettings(model="none"))
+    server.reset(chat(f"Parental leave is 20 weeks [1]. It is called {key}."))
+    with Engine.open(tmp_path, settings=settings) as engine:
+        engine.index([Document(id="leave", text="Parental leave is 20 weeks, fully paid.")])
+        answer = engine.ask("How long is parental leave?", model=table)
+        trace = engine.trace("last")
+    assert key in answer.text  # what a model says is its own, as long as it may be a word
+    assert trace.redacted
+    assert key not in trace.model_dump_json()
+    assert server.headers[0]["authorization"] == f"Bearer {key}"
+
+
+def test_a_key_that_was_read_is_remembered_and_a_word_is_not(monkeypatch):
+    monkeypatch.setenv(NAME, KEY)
+    read()
+    monkeypatch.setenv(NAME, "ollama")
+    read()
+    assert KEY in remembered_keys()
+    assert "ollama" not in remembered_keys()

@@ -1,20 +1,17 @@
-"""Pace and price."""
+"""Prices and spend limits."""
 
 import math
-import threading
-import time
 
 import anyio
 import pytest
 
 from ctxeng.errors import BackendError
 from ctxeng.generation.counting import ApproximateCounter
-from ctxeng.generation.limits import IMAGE, Paced, Priced, ProcessLedger, cost_of, most_tokens
+from ctxeng.generation.limits import IMAGE, Priced, ProcessLedger, cost_of, most_tokens
 from ctxeng.generation.reply import collect
 from ctxeng.settings import GenerationSettings, PriceSettings
 from ctxeng.store import open_store
 from ctxeng.types import (
-    DEFAULT_OPTIONS,
     Attachment,
     GenerationOptions,
     Image,
@@ -31,64 +28,6 @@ SHORT = GenerationOptions(max_tokens=30)
 
 async def reply(generator, options=SHORT, messages=HELLO):
     return await collect(generator.stream(messages, options), options, model="scripted")
-
-
-def test_no_more_replies_run_at_once_than_allowed():
-    inner = Scripted(["a", "b"], pause=0.005)
-    paced = Paced(inner, max_concurrent=3)
-
-    async def many():
-        async with anyio.create_task_group() as group:
-            for _ in range(12):
-                group.start_soon(reply, paced)
-
-    anyio.run(many)
-    assert len(inner.calls) == 12
-    assert inner.most == 3
-
-
-def test_each_loop_has_its_own_places():
-    """A semaphore of one loop must not be waited for on another."""
-    paced = Paced(Scripted(["a"], pause=0.002), max_concurrent=1)
-    done = []
-
-    def on_a_loop():
-        done.append(anyio.run(reply, paced).text)
-
-    threads = [threading.Thread(target=on_a_loop) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert done == ["a"] * 4
-
-
-def test_calls_begin_no_faster_than_allowed():
-    paced = Paced(Scripted(["a"]), max_concurrent=10, requests_per_minute=1_200)
-
-    async def many():
-        async with anyio.create_task_group() as group:
-            for _ in range(5):
-                group.start_soon(reply, paced)
-
-    began = time.monotonic()
-    anyio.run(many)
-    assert time.monotonic() - began >= 4 * 60 / 1_200
-
-
-def test_leaving_a_stream_early_stops_the_work_and_frees_the_place():
-    inner = Scripted(["a", "b", "c"])
-    paced = Paced(inner, max_concurrent=1)
-
-    async def leave():
-        stream = paced.stream(HELLO, SHORT)
-        assert (await anext(stream)).text == "a"
-        await stream.aclose()
-        assert inner.running == 0
-        with anyio.fail_after(5):
-            return await reply(paced)
-
-    assert anyio.run(leave).text == "abc"
 
 
 def test_a_cost_is_prompt_cached_and_completion_at_their_prices():
@@ -263,13 +202,3 @@ def test_a_day_is_counted_in_the_workspace_for_all_processes(tmp_path):
     finally:
         first.close()
         second.close()
-
-
-def test_options_that_are_not_given_are_the_default():
-    inner = Scripted(["a"])
-
-    async def run():
-        return [delta async for delta in Paced(inner, max_concurrent=1).stream(HELLO)]
-
-    assert anyio.run(run)[-1].stop == "stop"
-    assert inner.calls[0][1] == DEFAULT_OPTIONS

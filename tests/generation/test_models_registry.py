@@ -16,6 +16,7 @@ from ctxeng.generation.models import (
     resolve_local,
     resolve_registered,
 )
+from ctxeng.generation.named import check_name
 from ctxeng.generation.packaged import models_cache
 from ctxeng.generation.registry import Registered, registered, remember
 from ctxeng.generation.sources import llama_source, transformers_source
@@ -231,3 +232,12 @@ def test_an_adapter_that_is_gone_is_listed_as_such(tmp_path):
     assert not status_of("terse").usable
     assert resolve_registered("terse") is None
     assert resolve_registered("unknown") is None
+
+
+def test_an_adapter_that_is_asked_says_where_to_name_it(tmp_path):
+    remember(Registered("terse", "adapter", str(tmp_path)))
+    with pytest.raises(ConfigError, match=r"'terse' is an adapter: name it as adapter in a table"):
+        check_name("terse", Settings())
+    remember(Registered("qwen", "hub", "Qwen/Qwen2.5-0.5B-Instruct"))
+    with pytest.raises(ConfigError, match=r"there are: extractive, local, qwen\."):
+        check_name("qwne", Settings())

@@ -41,7 +41,7 @@ ASKED = [Message(role="user", content="How many?")]
 
 
 def segment(said, role="user"):
-    return Segment(text=said, section="sources", role=role, tokens=1, trust="untrusted", reason="")
+    return Segment(text=said, section="sources", role=role, tokens=1, trust="document", reason="")
 
 
 def body(messages=ASKED, options=None, **table):
