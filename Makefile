@@ -15,6 +15,11 @@ types:
 docs:
 	python docs/generate_reference.py
 
+# All of them take hours on two cores; one alone: make bench BENCHMARKS=loading
+BENCHMARKS = retrieval passages rewriting budget prefix compression compaction loading not_found \
+	answers voting cascade faults replay speed generation grounding
+
 bench:
-	for name in loading passages retrieval not_found faults speed; do \
-		python -m benchmarks.$$name --json benchmarks/results/$$name.json; done
+	for name in $(BENCHMARKS); do \
+		python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; done
+	python -m benchmarks.report

@@ -17,8 +17,8 @@ were, recall the share that was among them. nq_open has no passages: its questio
 those of xquad_en, which answer next to none of them.
 
 The extractive generator answers many questions. The model (``--model``, by default the packaged
-one) is slow on a CPU, and answers few, in a small budget; the extractive one answers the same ones
-in the same budget beside it. ``ΔF1`` is the difference between them.
+one) is slow on a CPU, and answers few, in the budget that it has by default; the extractive one
+answers the same ones in the same budget beside it. ``ΔF1`` is the difference between them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ from benchmarks.data_answers import Asked, Task, tasks
 from ctxeng import Answer, Document, Engine, Settings, open_model
 from ctxeng.errors import ConfigError
 from ctxeng.generation import EXTRACTIVE, NOT_FOUND
+from ctxeng.generation.named import habits_of
 from ctxeng.settings import GenerationSettings, load_settings
 from ctxeng.types import Filter
 
 QUESTIONS, QUICK_QUESTIONS = 300, 20
 MODEL_QUESTIONS, QUICK_MODEL_QUESTIONS = 40, 2
-MODEL_BUDGET = 500
-"""Tokens of the context beside a model that reads slowly."""
 MODEL_TOKENS = 40
 OURS, GIVEN, CLOSED = "our context", "gold passage", "closed book"
 
@@ -129,7 +128,8 @@ def measure(
         yield from _rows(desk, task.name, chosen, [EXTRACTIVE], None)
         if model != EXTRACTIVE:
             few = chosen[:model_questions]
-            yield from _rows(desk, task.name, few, [EXTRACTIVE, model], MODEL_BUDGET)
+            budget = habits_of(model, load_settings()).budget
+            yield from _rows(desk, task.name, few, [EXTRACTIVE, model], budget)
 
 
 def _rows(

@@ -145,7 +145,7 @@ class Prompts:
                 tokens=1,
                 score=self._random.random(),
                 uri=f"/files/{self.text(2)}{n}.md",
-                trust=self._random.choice(["document", "web", "untrusted"]),
+                trust=self._random.choice(["document", "tool", "web"]),
             )
             for n in range(self._random.randint(0, 12))
         ]

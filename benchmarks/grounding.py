@@ -9,8 +9,9 @@ labels. Every figure is of the second half. Intervals: bootstrap over texts; ``Î
 from the baseline, paired. A scorer is called good only where its balanced accuracy is surely above
 chance, and above the baseline, on summedits and on wice.
 
-``--model local`` (or a table's name in ctxeng.toml) also asks that model, on few items of the
-second half of each set whose texts are short.
+A language model (``--model``, by default the packaged one) is asked about few items of the second
+half of each set, of the half of them with shorter texts: it says yes or no, so that it needs no
+threshold, and how sure it is. Beside it stand the baseline and our default on the same items.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from numpy.typing import NDArray
 
 from benchmarks.data import Row, argument_parser, data_folder, print_table, write_rows
 from benchmarks.data_grounding import GroundingSet, Item, read_grounding_sets
+from ctxeng import open_model
 from ctxeng.embedding import MiniLMEmbedder, StaticEmbedder
-from ctxeng.errors import BackendError
+from ctxeng.errors import BackendError, ConfigError
 from ctxeng.generation.named import open_generator
 from ctxeng.grounding.asked import ModelSupport
 from ctxeng.grounding.support import (
+    SUPPORTED,
     CombinedSupport,
     CosineSupport,
     SupportScorer,
@@ -47,9 +50,8 @@ METRIC = "balanced accuracy"
 CHANCE = 0.5
 DECIDING = ("summedits", "wice")
 RESAMPLES = 2_000
-MODEL_ITEMS = 20
-MODEL_CHARACTERS = 3_000
-"""Longest text of an item that the model is asked about: a small one on a CPU takes seconds."""
+MODEL_ITEMS = 60
+BESIDE = (BASELINE, "terms, figures, names")
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -125,14 +127,15 @@ def _half(name: str, scorers: dict[str, SupportScorer], items: Sequence[Item]) -
 
 
 def ask_model(sets: Iterable[GroundingSet], model: str, items: int) -> Iterator[Row]:
-    """AUROC of a language model on few items, that of scorers without one beside it, and the
-    share of items on which no reply of the model could be used (they are left out of both).
+    """Balanced accuracy and AUROC of a language model on few items, those of scorers without one
+    beside it, and the share of items on which no reply of the model could be used (they are left
+    out of all).
     """
     generator = open_generator(model, load_settings(), idf=lambda term: 1.0, replies=None)
     for task in sets:
         idf = rarity_in(task.items)
-        short = [item for item in task.items if len(item.text) <= MODEL_CHARACTERS]
-        asked = spread(halves(short)[1], items)
+        first, second = halves(task.items)
+        asked = spread(shorter_half(second), items)
         support = ModelSupport(generator, idf)
         scores = anyio.run(partial(_ask, support, asked))
         usable = [score is not None for score in scores]
@@ -142,11 +145,19 @@ def ask_model(sets: Iterable[GroundingSet], model: str, items: int) -> Iterator[
         yield _row(support.name, name, "unusable", np.array([1 - sum(usable) / len(usable)]))
         if labels.all() or not labels.any():
             continue
-        said = np.array([score for score in scores if score is not None])
-        yield _row(support.name, name, "AUROC", auroc(said, labels, weights))
-        for system in (BASELINE, "terms, figures, names"):
-            beside = scores_of(contenders(idf)[system], kept)
-            yield _row(system, name, "AUROC", auroc(beside, labels, weights))
+        said = {support.name: np.array([score for score in scores if score is not None])}
+        cuts = {support.name: SUPPORTED}
+        beside = {system: contenders(idf)[system] for system in BESIDE}
+        half = _half(task.name, beside, first)
+        for system, scorer in beside.items():
+            said[system], cuts[system] = scores_of(scorer, kept), best_threshold([half], system)
+        base = balanced_accuracy((said[BASELINE] >= cuts[BASELINE]) == labels, labels, weights)
+        for system, given in said.items():
+            accuracy = balanced_accuracy((given >= cuts[system]) == labels, labels, weights)
+            yield _row(system, name, METRIC, accuracy)
+            if system != BASELINE:
+                yield _row(system, name, f"Î”{METRIC}", accuracy - base)
+            yield _row(system, name, "AUROC", auroc(given, labels, weights))
 
 
 async def _ask(support: ModelSupport, items: Sequence[Item]) -> list[float | None]:
@@ -168,6 +179,12 @@ def halves(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         return hashlib.sha256(item.group.encode()).digest()[-1] % 2 == 0
 
     return [i for i in items if first(i)], [i for i in items if not first(i)]
+
+
+def shorter_half(items: Sequence[Item]) -> list[Item]:
+    """Those with the shorter texts: a small model on a CPU takes seconds for each."""
+    middle = np.median([len(item.text) for item in items])
+    return [item for item in items if len(item.text) <= middle]
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -262,8 +279,13 @@ def _words(text: str) -> set[str]:
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--model", metavar="NAME", help="also ask this model, on few items")
+    parser.add_argument("--model", metavar="NAME", default="local", help="asked about few items")
     arguments = parser.parse_args()
+    try:
+        open_model(arguments.model)
+    except ConfigError as error:
+        print(f"Without a model. {error}")
+        arguments.model = ""
     folder = data_folder(arguments.data)
     read: Callable[[], Iterator[GroundingSet]] = partial(
         read_grounding_sets, folder, limit=60 if arguments.quick else None

@@ -262,10 +262,24 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         "answers",
         "Answers",
         "What the answer holds of the gold answer: many questions to the extractive generator,\n"
-        "the first few of them to the packaged model, in a budget of 500 tokens, the extractive\n"
-        "one beside it (ΔF1: the difference). With the gold passage it has to answer. Abstention:\n"
-        "each question is asked with and without the document that answers it, so half of all\n"
-        "should be withheld.",
+        "the first few of them to the packaged model (in a budget of 500 tokens, and before its\n"
+        "prompts ended with a reminder), the extractive one beside it (ΔF1: the difference). With\n"
+        "the gold passage it has to answer. Abstention: each question is asked with and without\n"
+        "the document that answers it, so half of all should be withheld.",
+        _by_set,
+    ),
+    (
+        "rewriting",
+        "Follow-up questions",
+        "What is searched for at a turn that follows others, beside the question as people wrote\n"
+        "it so that it stands alone. Held: share of the terms of people's words; right: share of\n"
+        "what is searched for that stands in them; answer found: nDCG@10 of the passage that was\n"
+        "given as the answer, among those of the set; left alone: share of the questions that\n"
+        "people left as they are that is not touched; would be used: share of people's words that\n"
+        "would pass the check of what a model says; in its words: share of the questions that a\n"
+        "model's words take the place of (the rules have the others). Δ: from the question as it\n"
+        "is. The people who wrote `canard` saw the title of the article, which no system does. Of\n"
+        "questions on their own the rules should leave all alone.",
         _by_set,
     ),
     (
@@ -273,8 +287,9 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         "More samples",
         "One sample against a choice among several; a majority stops when it is decided. The last\n"
         "rows choose by the labels, which is the bound. `gsm8k_solutions`: four solutions by\n"
-        "models of others, each the first one once. `gsm8k`: the packaged model, sampled 8 times.\n"
-        "Tokens for a point of accuracy are given where a gain is sure.",
+        "models of others, each the first one once. `gsm8k`: the packaged model, sampled 8 times,\n"
+        "and revising its greedy reply. Tokens for a point of accuracy are given where a gain is\n"
+        "sure.",
         _by_set,
     ),
     (
@@ -303,7 +318,9 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         "speed",
         "Speed",
         "Passages of about 110 words of natural text; static vectors. Every contender answers the\n"
-        "same questions in the same process, in turns, 100 results each (the verbs: 10).",
+        "same questions in the same process, in turns, each another one at a time: 100 results\n"
+        "each (the verbs, and tantivy where it says so: 10 with their texts). Plain tantivy\n"
+        "searches once, our index twice: chunks, then their documents.",
         _speed,
     ),
     (

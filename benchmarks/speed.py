@@ -1,6 +1,6 @@
 """How long does indexing and searching take, beside the engines that we use and their limits?
 
-    python -m benchmarks.speed [--data DIR] [--json FILE] [--quick]
+    python -m benchmarks.speed [--data DIR] [--json FILE] [--quick] [--sizes N ...]
 
 Passages are made of sentences of the real corpora, drawn at random, so that there can be 200,000
 of them with natural words. Times are process CPU time; every contender answers the same questions
@@ -40,7 +40,11 @@ RANK_BM25_LIMIT = 10_000
 """It scores every passage in Python: above, few questions must do."""
 QUESTIONS = 100
 FEW_QUESTIONS = 5
+APART = 9
+"""Questions between two contenders."""
 EMBEDDING = "embedding the question"
+IDS, TEXTS = "tantivy: 100 ids", "tantivy: 10 with their texts"
+LEANEST = "tantivy: 100 ids, no stop words, no count"
 LIMIT_TEXTS = 2_000
 """Chunks on which the limits of the stages are measured."""
 WORDS = 110
@@ -74,12 +78,19 @@ def questions(folder: Path, count: int) -> list[str]:
 
 
 def contenders(documents: Sequence[Document], engine: Engine) -> Iterator[tuple[str, Search]]:
-    """Everything that answers, over the same texts; each makes its own index here."""
+    """Everything that answers, over the same texts; each makes its own index here.
+
+    ``ctxeng lexical`` and ``hybrid`` return ten hits with texts, places and the scores of their
+    stages. ``index alone`` returns the ids of 100, and the parts of their scores: it searches the
+    chunks and then their documents.
+    """
     yield "ctxeng lexical", lambda q: engine.search(q, limit=10, mode="lexical")
     yield "ctxeng hybrid (auto)", lambda q: engine.search(q, limit=10)
     yield "ctxeng lexical index alone", _own_index(engine)
     yield from _own_dense(engine)
-    yield "tantivy", _tantivy(documents)
+    yield IDS, _tantivy(documents)
+    yield TEXTS, _tantivy(documents, texts=True)
+    yield LEANEST, _tantivy(documents, lean=True)
     yield "bm25s", _bm25s(documents)
     yield "rank-bm25", _rank_bm25(documents)
     yield "chroma (static vectors)", _chroma(documents, engine)
@@ -109,14 +120,28 @@ def _own_dense(engine: Engine) -> Iterator[tuple[str, Search]]:
     )
 
 
-def _tantivy(documents: Sequence[Document]) -> Search:
-    """As its README sets it up: a text field with the English stemmer, the query parser."""
+def _tantivy(documents: Sequence[Document], *, texts: bool = False, lean: bool = False) -> Search:
+    """As its README sets it up: a text field with the English stemmer, the query parser, and
+    ``Searcher.search``, which also counts all that match. All in one commit.
+
+    Args:
+        texts: the ten best with their texts, as a user wants them, instead of the ids of 100.
+        lean: what a user could still spare: stop words, which it otherwise asks for, and the count.
+    """
     import tantivy
 
     builder = tantivy.SchemaBuilder()
-    builder.add_text_field("body", tokenizer_name="en_stem")
+    builder.add_text_field("body", tokenizer_name="lean" if lean else "en_stem", stored=texts)
     builder.add_text_field("id", stored=True, tokenizer_name="raw")
     index = tantivy.Index(builder.build())
+    analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    for step in (
+        tantivy.Filter.lowercase(),
+        tantivy.Filter.stopword("english"),
+        tantivy.Filter.stemmer("english"),
+    ):
+        analyzer = analyzer.filter(step)
+    index.register_tokenizer("lean", analyzer.build())
     writer = index.writer(heap_size=128_000_000, num_threads=1)
     for document in documents:
         writer.add_document(tantivy.Document(body=document.text, id=document.id))
@@ -127,7 +152,11 @@ def _tantivy(documents: Sequence[Document]) -> Search:
     def search(question: str) -> object:
         query, _ = index.parse_query_lenient(question, ["body"])
         searcher = index.searcher()
-        return [searcher.doc(at)["id"] for _, at in searcher.search(query, 100).hits]
+        hits = searcher.search(query, 10 if texts else 100, count=not lean).hits
+        found = [(score, searcher.doc(at)) for score, at in hits]
+        if texts:
+            return [(row["id"][0], score, row["body"][0]) for score, row in found]
+        return [(row["id"][0], score) for score, row in found]
 
     return search
 
@@ -171,13 +200,17 @@ def _chroma(documents: Sequence[Document], engine: Engine) -> Search:
 def time_searches(
     found: Sequence[tuple[str, Search]], asked: Sequence[str], *, few: bool
 ) -> dict[str, list[float]]:
-    """CPU milliseconds of each question; contenders take turns, so that drift hits all alike."""
+    """CPU milliseconds of each question; contenders take turns, so that drift hits all alike, and
+    each with another question, so that nobody finds in the caches what another one of the same
+    index has just read.
+    """
     times: dict[str, list[float]] = {name: [] for name, _ in found}
     for warm_up in (True, False):
-        for number, question in enumerate(asked[:FEW_QUESTIONS] if warm_up else asked):
-            for name, search in found:
+        for number in range(FEW_QUESTIONS if warm_up else len(asked)):
+            for turn, (name, search) in enumerate(found):
                 if few and name == "rank-bm25" and (warm_up or number >= FEW_QUESTIONS):
                     continue
+                question = asked[(number + APART * turn) % len(asked)]
                 began = time.process_time()
                 search(question)
                 if not warm_up:
@@ -203,10 +236,13 @@ def measure(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
             for system, values in times.items():
                 yield _row(system, name, "search p50, CPU ms", float(np.median(values)))
                 yield _row(system, name, "search p95, CPU ms", float(np.quantile(values, 0.95)))
-            plain = np.median(times["tantivy"])
-            for system in ("ctxeng lexical", "ctxeng lexical index alone"):
-                ratio = float(np.median(times[system]) / plain)
-                yield _row(system, name, "search p50, ratio to plain tantivy", ratio)
+            for system, plain in (
+                ("ctxeng lexical", TEXTS),
+                ("ctxeng lexical index alone", IDS),
+                ("ctxeng lexical index alone", LEANEST),
+            ):
+                ratio = float(np.median(times[system]) / np.median(times[plain]))
+                yield _row(system, name, f"search p50, ratio to {plain}", ratio)
             hybrid = np.median(times["ctxeng hybrid (auto)"]) - np.median(times[EMBEDDING])
             yield _row(
                 "ctxeng hybrid (auto)", name, "search p50 beyond embedding, CPU ms", float(hybrid)
@@ -364,10 +400,12 @@ def _row(system: str, name: str, metric: str, value: float) -> Row:
 
 
 def main() -> None:
-    arguments = argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", help="chunks to search among")
+    arguments = parser.parse_args()
     folder = data_folder(arguments.data)
     rows = []
-    for row in measure(folder, QUICK_SIZES if arguments.quick else SIZES):
+    for row in measure(folder, arguments.sizes or (QUICK_SIZES if arguments.quick else SIZES)):
         rows.append(row)
         print(f"{row['set']:>16}  {row['system']:<28} {row['metric']:<40} {row['value']:.3f}")
         write_rows(rows, arguments.json)

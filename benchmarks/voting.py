@@ -13,6 +13,11 @@ of the equations in a text that hold), with the one most like the others, and, a
 choice, with the best by its label. A majority stops when it is decided: "samples" says how many
 were asked for. Tokens are read and written ones. What more samples buy is given in tokens for each
 point of accuracy; a dash where it is not sure that they buy any.
+
+The model is also asked to revise its greedy reply, one version after the other: while an equation
+in it does not hold, which one it is told, and, as a model that has no such critic would be, to look
+for a mistake whatever it wrote. "of 4" is at most three revisions. Solutions that are there already
+cannot be revised.
 """
 
 from __future__ import annotations
@@ -46,6 +51,7 @@ from ctxeng.generation.decoding import (
     best_of_n,
     last_number,
     most_agreed,
+    revise,
     self_consistency,
     tokens_per_point,
 )
@@ -62,6 +68,9 @@ TOGETHER = 4
 MAX_TOKENS = 160
 PROMPT = 'Solve the problem step by step. End with "The answer is" and the number.\n\n{}'
 ONE = "one sample"
+CHECK = "Look for a mistake in your solution, and correct it."
+REVISIONS = (2, 4)
+"""Versions of a reply: each is asked for with all those before it, so eight would be dear."""
 
 OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -146,6 +155,15 @@ METHODS: Mapping[str, Method] = {
         p.generator, p.messages, p.options, n=n, score=lambda reply: float(p.right(reply))
     ),
 }
+REVISING: Mapping[str, Method] = {
+    "revised while its equations are wrong": lambda p, n: revise(
+        p.generator, p.messages, p.options, critique=wrong_equations, rounds=n - 1
+    ),
+    "revised, told to look for a mistake": lambda p, n: revise(
+        p.generator, p.messages, p.options, critique=lambda _: CHECK, rounds=n - 1
+    ),
+}
+"""Of a model that can be asked again."""
 
 
 async def greedy(puzzle: Puzzle, count: int) -> Scaled:
@@ -175,10 +193,11 @@ async def vote(
     rows = list(_rows(ONE, name, base, base))
     if by_a_model:
         rows += _rows("one reply, greedy", name, await _outcomes(greedy, puzzles, 1), base)
-    for method, ask in METHODS.items():
-        for count in counts:
-            found = await _outcomes(ask, puzzles, count)
-            rows += _rows(f"{method} of {count}", name, found, base)
+    asked = [(method, count) for method in METHODS for count in counts]
+    asked += [(method, count) for method in REVISING for count in REVISIONS if by_a_model]
+    for method, count in asked:
+        found = await _outcomes({**METHODS, **REVISING}[method], puzzles, count)
+        rows += _rows(f"{method} of {count}", name, found, base)
     return rows
 
 
@@ -259,17 +278,32 @@ async def ask_model(folder: Path, generator: Generator, count: int) -> list[list
 
 def equations(text: str) -> float:
     """The share of the equations in a text that hold, to 1 %; 0 where there is none."""
-    plain = re.sub(r"<<.*?>>", "", text)  # what a calculator wrote into a solution
-    held = [abs(left - right) <= 0.01 * max(1.0, abs(right)) for left, right in _sides(plain)]
+    held = [_holds(*sides) for _, *sides in _sides(text)]
     return sum(held) / len(held) if held else 0.0
 
 
-def _sides(text: str) -> Iterator[tuple[float, float]]:
-    for found in _EQUATION.finditer(text):
+def wrong_equations(reply: Reply) -> str:
+    """What is wrong with a reply, as far as its equations tell; empty: nothing."""
+    wrong = [
+        f"{written} is wrong: it is {round(left, 2):g}."
+        for written, left, right in _sides(reply.text)
+        if not _holds(left, right)
+    ]
+    return " ".join(dict.fromkeys(wrong))
+
+
+def _holds(left: float, right: float) -> bool:
+    return abs(left - right) <= 0.01 * max(1.0, abs(right))
+
+
+def _sides(text: str) -> Iterator[tuple[str, float, float]]:
+    """Each equation as it is written, the value of its left side, and its right one."""
+    plain = re.sub(r"<<.*?>>", "", text)  # what a calculator wrote into a solution
+    for found in _EQUATION.finditer(plain):
         term = re.sub(r"[$,\s]", "", found[1]).replace("÷", "/")
         value = _value(re.sub("[x×]", "*", term).strip("."))
         if value is not None:
-            yield value, float(found[2].replace(",", ""))
+            yield " ".join(found[0].split()).rstrip(","), value, float(found[2].replace(",", ""))
 
 
 def _value(term: str) -> float | None:

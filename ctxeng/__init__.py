@@ -16,6 +16,7 @@ The rooms, in the one order in which they may import each other:
     indexing                           BM25 and vectors, derived from the store and disposable
     -- the way of a question
     retrieval                          both indexes asked at once, fused
+    rewriting                          a question that leans on others stands on its own
     memory                             what is remembered of a text that has left the prompt
     grounding context                  can the sources answer? · what the model will see
     replay                             what the model saw, to the byte, and why it differs
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ctxeng.context.compress import Compression, SentenceCompressor
     from ctxeng.context.page import context_page
     from ctxeng.context.plan import Candidate, ContextPlan, Section
-    from ctxeng.context.summarise import summarise
+    from ctxeng.context.summarise import SummaryCompressor, summarise
     from ctxeng.context.trust import TrustPolicy
     from ctxeng.engine import Engine
     from ctxeng.engine.chat import Conversation
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         Message,
         Query,
         Reply,
+        Route,
         Scope,
         Segment,
         Source,
@@ -87,6 +89,7 @@ _HOMES = {
     "Candidate": "ctxeng.context.plan",
     "ContextPlan": "ctxeng.context.plan",
     "Section": "ctxeng.context.plan",
+    "SummaryCompressor": "ctxeng.context.summarise",
     "summarise": "ctxeng.context.summarise",
     "TrustPolicy": "ctxeng.context.trust",
     "Engine": "ctxeng.engine",
@@ -128,6 +131,7 @@ _HOMES = {
             "Message",
             "Query",
             "Reply",
+            "Route",
             "Scope",
             "Segment",
             "Source",
@@ -180,6 +184,7 @@ __all__ = [
     "Message",
     "Query",
     "Reply",
+    "Route",
     "Scope",
     "Section",
     "Segment",
@@ -188,6 +193,7 @@ __all__ = [
     "SkippedError",
     "Source",
     "Span",
+    "SummaryCompressor",
     "Tool",
     "ToolCall",
     "ToolError",

@@ -1,9 +1,11 @@
 """Settings come from a file, then the environment; what is wrong is named."""
 
+import traceback
+
 import pytest
 
 from ctxeng import ConfigError, Settings
-from ctxeng.settings import ChunkingSettings, load_settings
+from ctxeng.settings import ChunkingSettings, ModelSettings, load_settings
 
 
 def written(folder, text):
@@ -137,3 +139,57 @@ def test_a_models_folder_is_looked_for_beside_the_file_that_names_it(tmp_path, m
     assert models["ours"].model == str(tmp_path / "weights")
     assert models["ours"].adapter == str(tmp_path.parent / "lora")
     assert models["hub"].model == "owner/name"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'key = "{key}"',
+        'api_key = "{key}"',
+        'token = "{key}"',
+        'key_env = "{key}"',
+        'key_env = "ab12{key}"',
+        'key_env = "two words {key}"',
+    ],
+)
+@pytest.mark.parametrize("table", ["models.far", "embedding"])
+def test_a_key_in_a_file_is_refused_with_the_setting_that_names_it_and_not_shown(
+    tmp_path, line, table
+):
+    key = "sk-very-secret-0123456789abcdef"
+    file = tmp_path / "ctxeng.toml"
+    backend = 'backend = "openai"\n' if table == "models.far" else ""
+    file.write_text(f"[{table}]\n{backend}{line.format(key=key)}\n")
+    with pytest.raises(ConfigError, match=rf"setting {table}: .*key_env") as caught:
+        load_settings(file, environment={})
+    shown = "".join(traceback.format_exception(caught.value))
+    assert key not in shown
+
+
+def test_no_error_shows_what_stands_in_the_place_of_a_wrong_value(tmp_path):
+    file = tmp_path / "ctxeng.toml"
+    file.write_text('[models.far]\nbackend = "openai"\nsecret_kee = "sk-very-secret-0123456789"\n')
+    with pytest.raises(ConfigError, match=r"setting models\.far\.secret_kee") as caught:
+        load_settings(file, environment={})
+    assert "very-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "my-team.openai", "KEY2"])
+def test_names_of_variables_and_entries_are_no_keys(name):
+    assert ModelSettings(backend="openai", key_env=name).key_env == name
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("timeout = -1", "setting models.far.timeout: Input should be greater than 0"),
+        ("timeout = {totl = 1}", r"models.far.timeout.totl: there is no such setting \(total, per"),
+        ('base_ulr = ""', r"models.far.base_ulr: there is no such setting \(base_url, perhaps\)"),
+        ("qqqq = 1", "models.far.qqqq: there is no such setting. "),
+    ],
+)
+def test_a_wrong_setting_of_a_model_is_told_with_what_may_be_meant(tmp_path, line, says):
+    file = tmp_path / "ctxeng.toml"
+    file.write_text(f'[models.far]\nbackend = "openai"\n{line}\n')
+    with pytest.raises(ConfigError, match=says):
+        load_settings(file, environment={})

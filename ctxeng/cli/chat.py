@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctxeng.cli import output
-from ctxeng.cli.ask import print_doubts, print_sources
+from ctxeng.cli.ask import print_doubts, print_sources, print_text
 from ctxeng.cli.options import (
     DEFAULT_WORKSPACE,
     AsJson,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from ctxeng.engine.chat import Conversation
+    from ctxeng.settings import Settings
     from ctxeng.types import Answer, Context
 
 PROMPT = "> "
@@ -85,7 +86,9 @@ def chat(
     with open_engine(workspace, config) as engine:
         conversation = engine.chat(session, model=model, window=window)
         note_what_is_missing(engine)
-        loop = _Loop(conversation, wanted, engine.sessions, as_json=as_json)
+        loop = _Loop(
+            conversation, wanted, engine.sessions, settings=engine.settings, as_json=as_json
+        )
         typed = not as_json and sys.stdin is not None and sys.stdin.isatty()
         return loop.type() if typed else loop.read()
 
@@ -99,11 +102,13 @@ class _Loop:
         filter: dict[str, list[str]],
         sessions: Callable[[], list[str]],
         *,
+        settings: Settings,
         as_json: bool,
     ) -> None:
         self._conversation = conversation
         self._filter = filter
         self._sessions = sessions
+        self._settings = settings
         self._as_json = as_json
         self._say = output.note if as_json else output.say
         self._ended = False
@@ -196,18 +201,13 @@ class _Loop:
         """
         if self._as_json:
             return self._conversation.say(question, filter=self._filter)
-        from ctxeng.types import Answer
-
-        for event in self._conversation.stream(question, filter=self._filter):
-            if isinstance(event, Answer):
-                output.write("\n")
-                print_sources(event)
-                print_doubts(event)
-                self._note_tokens(event.context)
-                output.say()
-                return event
-            output.write(output.printable(event.text))
-        raise AssertionError("a stream ends with its answer")
+        events = self._conversation.stream(question, filter=self._filter)
+        answer = print_text(events, self._settings)
+        print_sources(answer)
+        print_doubts(answer)
+        self._note_tokens(answer.context)
+        output.say()
+        return answer
 
     def _value(self, question: str, answer: Answer) -> JsonValue:
         report = self._conversation.compaction

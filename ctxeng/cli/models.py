@@ -1,4 +1,4 @@
-"""``models`` and ``models add``: which models there are, and how to get one."""
+"""``models``, ``models add``, ``models remove``: which there are, to get one, to be rid of one."""
 
 from __future__ import annotations
 
@@ -107,4 +107,39 @@ def add(
         output.say(f"{made.name}: {made.why}")
     else:
         output.say(f"{made.name}: {made.why}. {made.advice}".rstrip())
+    return output.OK
+
+
+@models.command()
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `ctxeng models` lists it.")],
+    *,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Delete the packaged model from the cache, or take away the name of one that you added.
+
+    What you added stays where it is: only its name goes. You are not asked.
+
+    For example:
+
+      ctxeng models remove smollm2
+
+      ctxeng models remove ours
+    """
+    from ctxeng.generation.models import remove_model
+    from ctxeng.settings import load_settings
+
+    removed = remove_model(name, load_settings(config))
+    if as_json:
+        output.emit(asdict(removed))
+        return output.OK
+    for path in removed.deleted:
+        output.say(f"deleted {output.place(path)}")
+    if removed.deleted:
+        output.say(f"{name}: {removed.bytes / 1e6:.0f} MB are free again.")
+    elif removed.kind == "hub":
+        output.say(f"{name}: the name is gone. What the hub's cache has of {removed.left} stays.")
+    else:
+        output.say(f"{name}: the name is gone. {output.place(removed.left)} stays as it is.")
     return output.OK

@@ -42,7 +42,10 @@ NARROW = 120
 """Columns below which tables show the last step of a path."""
 BAR = 60
 """Columns of a bar."""
-BAR_STYLES = ("magenta", "yellow", "blue", "green", "cyan", "bright_black", "red")
+BAR_STYLES = (
+    "magenta", "yellow", "blue", "green", "cyan", "bright_black", "red", "bright_blue",
+    "bright_magenta",
+)  # fmt: skip
 STATUS_SECONDS = 1.0
 """Least time between two looks at how far the vectors are."""
 
@@ -121,7 +124,7 @@ def note_usage(usage: Usage) -> None:
 
 def note_bar(parts: Sequence[tuple[str, int]], total: int, remark: str = "") -> None:
     """How a total is divided, beside the result: drawn where a terminal shows it, and in numbers.
-    What the parts leave is free; the remark ends the line.
+    What the parts leave is free; the remark ends the line. A part of nothing is not told.
     """
     from rich.text import Text
 
@@ -133,7 +136,8 @@ def note_bar(parts: Sequence[tuple[str, int]], total: int, remark: str = "") -> 
             told.append(round(BAR * size / max(total, 1)) * ("█" if style != "dim" else "░"), style)
         told.append("\n")
     for at, (name, size) in enumerate(parts):
-        told.append(f"{name} {size:,} · ", BAR_STYLES[at % len(BAR_STYLES)])
+        if size:
+            told.append(f"{name} {size:,} · ", BAR_STYLES[at % len(BAR_STYLES)])
     told.append(f"free {free:,} of {total:,} tokens{remark}", "dim")
     console(stderr=True).print(told, soft_wrap=True)
 

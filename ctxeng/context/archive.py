@@ -99,7 +99,7 @@ def text_of(record: str) -> str:
 
 def _part(part: JsonValue) -> str:
     if isinstance(part, dict):
-        part = part.get("text")
+        part = part.get("text", part.get("refusal"))
     return part if isinstance(part, str) else ""
 
 

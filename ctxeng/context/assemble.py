@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from ctxeng.context import render
 from ctxeng.context.candidates import Candidate
-from ctxeng.context.plan import rag
+from ctxeng.context.plan import ContextPlan, rag
 from ctxeng.context.select import Piece, Selection, SourceText, source_of
+from ctxeng.context.trust import DEFAULT_POLICY, TrustPolicy
 from ctxeng.errors import BudgetError
 from ctxeng.protocols import TokenCounter
 from ctxeng.text.overlap import Idf
@@ -26,10 +27,20 @@ class Assembler:
     bytes.
     """
 
-    def __init__(self, counter: TokenCounter, texts: SourceText, idf: Idf) -> None:
+    def __init__(
+        self,
+        counter: TokenCounter,
+        texts: SourceText,
+        idf: Idf,
+        policy: TrustPolicy = DEFAULT_POLICY,
+        reminder: str = "",
+    ) -> None:
+        """``reminder``: what stands after the question; empty: nothing does."""
         self._counter = counter
         self._texts = texts
         self._idf = idf
+        self._policy = policy
+        self.reminder = [Candidate(text=reminder, transformation="template")] if reminder else []
 
     def assemble(self, query: str, hits: Sequence[Hit], budget: int) -> Context:
         """The prompt for ``query`` from ``hits`` (best first) in at most ``budget`` tokens.
@@ -38,7 +49,8 @@ class Assembler:
             BudgetError: instructions and question alone do not fit.
         """
         marker = render.boundary(query, [hit.text for hit in hits])
-        frame = (render.INSTRUCTIONS, render.block_end(marker), render.QUESTION, query)
+        frame = [render.INSTRUCTIONS, render.block_end(marker), render.QUESTION, query]
+        frame += [f"\n{one.text}" for one in self.reminder]
         fixed = self._counter.count("".join(frame))
         if fixed > budget:
             raise BudgetError(
@@ -53,13 +65,15 @@ class Assembler:
             idf=self._idf,
             header=lambda hit: render.source_header(marker, 99, hit),
         )
-        runs = _runs(selection.fill(hits))
+        runs = _runs(selection.fill(self._let_in(hits, selection)))
         plan = rag(budget).with_section("sources", floor=0.0)  # the selection had one of its own
+        plan = ContextPlan(**{**dict(plan), "policy": self._policy})
         context = plan.build(
             {
                 "instructions": INSTRUCTIONS,
                 "sources": [self._source(run) for run in runs],
                 "question": Candidate(text=query, reason="the question"),
+                "reminder": self.reminder,
             },
             counter=self._counter,
             query=query,
@@ -67,6 +81,16 @@ class Assembler:
         )
         dropped = sorted([*selection.dropped, *context.dropped], key=lambda row: -row.score)
         return Context(**{**dict(context), "dropped": tuple(dropped)})
+
+    def _let_in(self, hits: Sequence[Hit], selection: Selection) -> list[Hit]:
+        """Those that the policy lets in: the others are to take no room of theirs."""
+        let_in: list[Hit] = []
+        for hit in hits:
+            if why := self._policy.refusal("sources", "user", hit.trust):
+                selection.drop(hit, hit.score, why)
+            else:
+                let_in.append(hit)
+        return let_in
 
     def _source(self, run: Run) -> Candidate:
         first, last = run[0], run[-1]

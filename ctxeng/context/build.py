@@ -9,13 +9,16 @@ from typing import Protocol
 from ctxeng.context import render
 from ctxeng.context.allocate import Item, Limits, allocate
 from ctxeng.context.candidates import Given, Offer, offers_of
+from ctxeng.context.compress import SentenceCompressor
 from ctxeng.context.counts import PIECE, Costs, Counts, costs_of, tool_tokens
 from ctxeng.context.intake import Entry, entries_of, set_relevance, set_value
 from ctxeng.context.section import Section, least_of, tokens_of
+from ctxeng.context.shorten import left_out, offered, shortened
 from ctxeng.context.trust import TrustPolicy, is_fenced
 from ctxeng.context.writing import Writer, Written
 from ctxeng.errors import BudgetError, ConfigError
-from ctxeng.protocols import TokenCounter
+from ctxeng.protocols import Compressor, TokenCounter
+from ctxeng.text.marks import one_line
 from ctxeng.types import Context, Dropped, SectionUse, Tool, sha256
 
 TRIES = 8
@@ -50,6 +53,7 @@ def build(
     window: int | None,
     file_tokens: int,
     salt: str,
+    compressor: Compressor | None,
 ) -> Context:
     """See ``ContextPlan.build``."""
     _check(plan, given, window)
@@ -60,7 +64,10 @@ def build(
     for section in work.sections:
         work.take_in(section, offers_of(section, given.get(section.name)))
     work.settle(salt)
-    return work.context(query if query is not None else _question(work))
+    asked = query if query is not None else _question(work)
+    if any(section.shorten for section in work.sections):
+        work.shorten(asked, compressor or SentenceCompressor(counter))
+    return work.context(asked)
 
 
 def _check(plan: Plan, given: Mapping[str, Given], window: int | None) -> None:
@@ -99,6 +106,8 @@ class _Work:
         self.sections = sorted(plan.sections, key=lambda section: section.place)
         self.entries: list[Entry] = []
         self.dropped: list[Dropped] = []
+        self.cut_out: list[Dropped] = []
+        """Of candidates that are in, in a shorter form."""
         self.count = counts
         self.costs = costs
         self.tools = tool_tokens(tools, counts)
@@ -142,7 +151,7 @@ class _Work:
                 reason=why,
                 chunk_ids=given.chunk_ids,
                 section=entry.section.name,
-                label=given.label or ("" if source else render.one_line(entry.text[:200], 60)),
+                label=given.label or ("" if source else one_line(entry.text[:200], 60)),
                 trust=given.trust,
             )
         )
@@ -159,7 +168,7 @@ class _Work:
         for entry in self.entries:
             entry.cost = self.writer.cost(entry, self.room)
         set_value(self.entries)
-        frames = self.writer.frames(self.sections, self.entries)
+        frames = self.frames = self.writer.frames(self.sections, self.entries)
         self._demand(frames)
         self._leave_out_sections(frames)
         for number, entry in enumerate(self.entries):
@@ -222,7 +231,7 @@ class _Work:
             self.entries = [e for e in self.entries if e.section is not left]
 
     def _choose(self, frames: Mapping[str, int]) -> set[int]:
-        room = self.room - sum(frames.values())
+        room = self.room - sum(frames.values()) - sum(map(self._kept_free, self.sections))
         items: list[Item] = []
         order: list[int] = []
         places = {section.name: at for at, section in enumerate(self.sections)}
@@ -246,6 +255,18 @@ class _Work:
             ]
             taken = allocate(items, closed, room, required=taken)
         return {order[at] for at in taken}
+
+    def _kept_free(self, section: Section) -> int:
+        """Of the minimum of a section that shortens: what its candidates fill only when they are
+        shorter.
+        """
+        if not section.shorten:
+            return 0
+        least = left = least_of(section, self.plan.budget)
+        mine = self._of(section)
+        for entry in sorted(mine, key=lambda one: (-one.density, one.number)):
+            left -= entry.cost if entry.cost <= left else 0
+        return min(left, max(0, sum(entry.cost for entry in mine) - (least - left)))
 
     def _limits(self, section: Section, frames: Mapping[str, int]) -> Limits:
         frame = frames.get(section.name, 0)
@@ -321,18 +342,63 @@ class _Work:
         left_out.sort(key=lambda entry: (-entry.density, entry.number))
         tries = TRIES
         for entry in left_out:
-            section, left = entry.section, self.room - self.written.total
-            most = tokens_of(section.maximum, self.plan.budget)
-            if section.maximum is not None:
-                left = min(left, most - self.written.size(section))
-            if entry.cost > left or not tries:
+            if entry.cost > self._left(entry.section, self.written) or not tries:
                 continue
             tries -= 1
             written = self._write({*self.taken, entry.number})
-            fits = section.maximum is None or written.size(section) <= most
-            if fits and written.total <= self.room:
+            if self._left(entry.section, written) >= 0:
                 self.taken.add(entry.number)
                 self.written = written
+
+    def _left(self, section: Section, written: Written) -> int:
+        """Tokens that a section may still take; less than 0: what is written is too long."""
+        left = self.room - written.total
+        if section.maximum is None:
+            return left
+        return min(left, tokens_of(section.maximum, self.plan.budget) - written.size(section))
+
+    # -- what is shortened
+
+    def shorten(self, query: str, compressor: Compressor) -> None:
+        """Put shorter forms of what was left out into the room that is left."""
+        for section in self.sections:
+            if section.shorten:
+                self._shorten(section, query, compressor)
+
+    def _shorten(self, section: Section, query: str, compressor: Compressor) -> None:
+        out = [
+            entry
+            for entry in self._of(section)
+            if entry.number not in self.taken and not entry.parts
+        ]
+        room = self._left(section, self.written)
+        if not self.written.size(section):
+            room -= self.frames.get(section.name, 0)
+        chosen, tokens = offered(out, room, self._around)
+        wholes = [(entry, self.writer.whole(entry)) for entry in chosen]
+        for _ in range(TRIES if wholes else 0):
+            made = shortened(compressor, query, wholes, tokens)
+            entries = list(self.entries)
+            for entry in made:
+                entries[entry.number] = entry
+            taken = self.taken | {entry.number for entry in made}
+            written = self.writer.write(self.sections, entries, taken)
+            over = -self._left(section, written)
+            if over <= 0:
+                break
+            tokens -= over  # marks of what was cut out; joined texts may have more than their parts
+        else:
+            return
+        by_number = {entry.number: whole for entry, whole in wholes}
+        for entry in made:
+            entry.cost = self.writer.cost(entry, self.room)
+            if entry.runs:
+                self.cut_out += left_out(entry, by_number[entry.number], self.count)
+        self.entries, self.taken, self.written = entries, taken, written
+
+    def _around(self, entry: Entry) -> int:
+        """Tokens that a candidate takes beside its text, about."""
+        return entry.cost - self.count.up_to(entry.text, self.room)
 
     # -- what is handed back
 
@@ -341,7 +407,7 @@ class _Work:
         for entry in self.entries:
             if entry.number not in self.taken:
                 self._drop(entry, self._why_out(entry))
-        dropped = sorted(self.dropped, key=lambda row: -row.score)
+        dropped = sorted([*self.dropped, *self.cut_out], key=lambda row: -row.score)
         names = [section.name for section in self.sections if section.volatility == "stable"]
         stable = 0
         for segment in written.segments:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
+from ctxeng.context.notes import stands_for_others
 from ctxeng.context.section import Section
 from ctxeng.context.select import source_of
 from ctxeng.context.trust import lowest
@@ -209,6 +210,8 @@ def _chat(section: Section, listed: Sequence[Message | Mapping[str, object]]) ->
             group, believed, open_calls = [], [], set()
         open_calls.update(call.id for call in message.tool_calls)
         trust = so_far if message.role == "assistant" else _trust(message)
+        if isinstance(message.content, str) and stands_for_others(message.content):
+            trust = lowest(trust, "tool")  # results of tools may be among them
         so_far = lowest(so_far, trust)
         group.append(message)
         believed.append(trust)

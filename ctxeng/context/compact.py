@@ -148,8 +148,8 @@ def compact(
             same one each time. By default a new one in memory.
         counter: by default a tokenizer that counts more than most models do.
         distiller: makes the notes; by default rules.
-        trigger: share of the window.
-        target: share of the window, at most ``trigger``.
+        trigger: share of what the reserve leaves of the window.
+        target: share of the same, at most ``trigger``.
         reserve: tokens of the window that are taken by what is not in the messages: tool schemas,
             the reply.
 
@@ -224,7 +224,7 @@ def _share(window: int, trigger: float, target: float, reserve: int) -> tuple[in
             f"window = {window}, reserve = {reserve}: a positive number of tokens, and a reserve "
             "that leaves some of them, are wanted."
         )
-    return int(window * trigger) - reserve, int(window * target) - reserve
+    return int((window - reserve) * trigger), int((window - reserve) * target)
 
 
 def _begin(

@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pydantic import JsonValue
+
 from ctxeng.errors import ConfigError
 from ctxeng.generation.messages import as_messages
 from ctxeng.protocols import TokenCounter
-from ctxeng.types import Attachment, Image, Message
+from ctxeng.types import Attachment, Image, Message, ToolCall
 
 M = TypeVar("M", bound=Message | Mapping[str, object])
 
@@ -27,6 +29,8 @@ _FAILED = re.compile(
     r"|(?:exit|return)(?:ed with)? (?:code|status)[: ]+[1-9]|\w*(?:Error|Exception)\b)",
     re.I,
 )
+_READ = ("role", "content", "tool_calls", "tool_call_id")
+"""Keys of a dictionary that a model gets."""
 _HEAD = 400
 """Characters in which a result says that its call failed."""
 
@@ -121,21 +125,47 @@ def _media(message: Message) -> int:
 
 def _readable(one: Message | Mapping[str, object]) -> Message | Mapping[str, object]:
     """A copy to read where the original cannot be: media that lie elsewhere are counted, not
-    fetched, and half characters that JSON can carry are no text.
+    fetched, half characters that JSON can carry are no text, a model may have written arguments
+    that are no JSON, and a program may keep more with a message than a model gets of it.
     """
     if not isinstance(one, Mapping):
         return one
-    content = one.get("content")
-    if isinstance(content, str):
-        return one if _is_text(content) else {**one, "content": _as_text(content)}
+    copy = {key: one[key] for key in _READ if key in one}
+    content, calls = copy.get("content"), copy.get("tool_calls")
+    if isinstance(content, str) and not _is_text(content):
+        copy["content"] = _as_text(content)
     if isinstance(content, list | tuple):
-        return {**one, "content": [_readable_part(part) for part in content]}
-    return one
+        copy["content"] = [_readable_part(part) for part in content]
+    if isinstance(calls, list | tuple):
+        copy["tool_calls"] = [_readable_call(call) for call in calls]
+    return copy
+
+
+def _readable_call(call: object) -> object:
+    match call:
+        case {"id": str(id_), "custom": {"name": str(name), "input": written}}:
+            return ToolCall(id=id_, name=name, arguments={"input": str(written)})
+        case {"id": str(id_), "function": {"name": str(name), "arguments": written}}:
+            return ToolCall(id=id_, name=name, arguments=_arguments(written))
+    return call
+
+
+def _arguments(written: object) -> dict[str, JsonValue]:
+    """As they are meant, else as they are written."""
+    try:
+        value = json.loads(written or "{}") if isinstance(written, str) else written
+    except ValueError:
+        value = written
+    if isinstance(value, dict):
+        return value
+    return {} if value is None else {"arguments": _as_text(str(value))}
 
 
 def _readable_part(part: object) -> object:
     match part:
         case {"type": "text" | "input_text", "text": str(text)} if not _is_text(text):
+            return {"type": "text", "text": _as_text(text)}
+        case {"type": "refusal", "refusal": str(text)}:
             return {"type": "text", "text": _as_text(text)}
         case {"type": "image_url", "image_url": {"url": str(url)} | str(url)} if url[:4] == "http":
             return Image(media_type="image/*", data="")

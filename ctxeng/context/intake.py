@@ -12,6 +12,7 @@ from ctxeng.context.candidates import Offer
 from ctxeng.context.counts import Counts
 from ctxeng.context.section import Section
 from ctxeng.context.trust import TrustPolicy, clean, is_fenced
+from ctxeng.text.marks import one_line
 from ctxeng.types import Attachment, Image, Message, Segment, Trust
 
 LEAST_CUT = 16
@@ -48,6 +49,8 @@ class Entry:
     """Ours, behind a text that was cut."""
     parts: list[list[Part]] = field(default_factory=list)
     """Of each message."""
+    runs: Sequence[Segment] = ()
+    """Instead of ``text``: its shorter form."""
 
     @property
     def density(self) -> float:
@@ -213,4 +216,4 @@ def _label(section: Section, given: Offer) -> str:
         return render.source_label(given.hit)
     source = given.source
     name = PurePosixPath(source.uri).name if source is not None else ""
-    return render.one_line(given.label or name or section.name, 320)
+    return one_line(given.label or name or section.name, 320)

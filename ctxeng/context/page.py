@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 
 from ctxeng.context.page_style import COLOURS, STYLE
-from ctxeng.types import Context, Dropped, SectionUse, Segment, Source, Span
+from ctxeng.types import Context, Dropped, SectionUse, Segment, Source, Span, ToolCall
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f"
@@ -23,10 +25,18 @@ _UNSEEN = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 """Control characters, marks of direction, what has no width, and half characters."""
+CALL = 400
+"""Characters of a call that are shown."""
 MAX_ATTRIBUTE = 200
 """Characters of a name that a cell or a title shows."""
+REASONS = 4
+"""Reasons that are counted above the candidates that were left out."""
 BAR = 1000
 """Units of a bar's width."""
+FINE = 60
+"""Parts of a bar; more of them touch, since lines between them would hide them."""
+NAMED = 12
+"""Sources that the legend names at once; the others open with a click."""
 
 
 def context_page(context: Context) -> str:
@@ -130,25 +140,36 @@ def _budget(context: Context, colours: dict[str, str], places: _Places) -> Itera
     parts += [("held", tokens, f"reserved: {name}") for name, tokens in context.reserved.items()]
     yield '<section aria-labelledby="h-budget">\n<h2 id="h-budget">Budget</h2>\n'
     yield _bar(parts, total, "the whole prompt")
-    yield '<ul class="legend">\n'
-    for key, colour in colours.items():
-        mine = [segment for segment in context.segments if segment.source and _key(segment) == key]
-        tokens = sum(segment.tokens for segment in mine)
-        first = next(n for n, segment in enumerate(context.segments) if segment is mine[0])
-        yield (
-            f'<li><i class="{colour}"></i><a href="#s{first}">{places(key)}</a> '
-            f"{tokens:,} tokens, {_name(mine[0].trust)}</li>\n"
-        )
-    yield '<li><i class="ours"></i>instructions, headings, markers</li>\n'
+    named = list(_named(context, colours, places))
+    yield from ('<ul class="legend">\n', *named[:NAMED], "</ul>\n")
+    if len(named) > NAMED:
+        yield f"<details>\n<summary>and {len(named) - NAMED:,} more sources</summary>\n"
+        yield from ('<ul class="legend">\n', *named[NAMED:], "</ul>\n</details>\n")
+    yield '<ul class="legend">\n<li><i class="ours"></i>instructions, headings, markers</li>\n'
     yield '<li><i class="plain"></i>without a source</li>\n'
     held = ", ".join(f"{_name(name)} {n:,}" for name, n in context.reserved.items() if n)
     if held:
-        yield f'<li><i class="held"></i>reserved: {held}</li>\n'
+        yield f'<li><i class="held"></i>beside the texts: {held}</li>\n'
     yield "</ul>\n"
-    rows = [_section_row(context, use, total, colours) for use in _sections(context)]
+    in_use = [use for use in _sections(context) if use.given or use.minimum or use.dropped]
+    rows = [_section_row(context, use, total, colours) for use in in_use]
     columns = ("section", "tokens", "given", "at least", "at most", "kept", "left out", "")
     yield from _table("sections", columns, rows)
     yield "</section>\n"
+
+
+def _named(context: Context, colours: dict[str, str], places: _Places) -> Iterator[str]:
+    """A line of the legend for each source: its tokens, and a link to its first piece."""
+    mine: dict[str, list[int]] = defaultdict(list)
+    for number, segment in enumerate(context.segments):
+        if segment.source is not None:
+            mine[_key(segment)].append(number)
+    for key, numbers in mine.items():
+        tokens = sum(context.segments[number].tokens for number in numbers)
+        yield (
+            f'<li><i class="{colours[key]}"></i><a href="#s{numbers[0]}">{places(key)}</a> '
+            f"{tokens:,} tokens, {_name(context.segments[numbers[0]].trust)}</li>\n"
+        )
 
 
 def _sections(context: Context) -> Sequence[SectionUse]:
@@ -182,7 +203,10 @@ def _section_row(
         for segment in context.segments
         if segment.section == use.name
     ]
-    spare = use.given - sum(tokens for _, tokens, _ in parts)
+    texts = sum(tokens for _, tokens, _ in parts)
+    if use.used > texts:
+        parts.append(("held", use.used - texts, "calls, files and what goes around messages"))
+    spare = use.given - max(use.used, texts)
     if spare > 0:
         parts.append(("spare", spare, "given and not used"))
     left_out = max(use.dropped, sum(row.section == use.name for row in context.dropped))
@@ -211,8 +235,9 @@ def _bar(parts: Iterable[tuple[str, int, str]], total: int, label: str) -> str:
             f"<title>{_name(title)}: {tokens:,} tokens</title></rect>"
         )
         at += width
+    fine = " fine" if len(made) > FINE else ""
     return (
-        f'<svg class="bar" viewBox="0 0 {BAR} 10" preserveAspectRatio="none" role="img" '
+        f'<svg class="bar{fine}" viewBox="0 0 {BAR} 10" preserveAspectRatio="none" role="img" '
         f'aria-label="{_name(label)}: {used:,} of {total:,} tokens">{"".join(made)}</svg>\n'
     )
 
@@ -227,7 +252,7 @@ def _prompt(context: Context, colours: dict[str, str]) -> Iterator[str]:
     yield "<p>Point at a piece, or go to it with Tab, to see where it comes from.</p>\n"
     numbered = enumerate(context.segments)
     for (role, turn), group in groupby(numbered, lambda item: (item[1].role, item[1].turn)):
-        heading = _name(role) + ("" if turn is None else f", turn {turn}")
+        heading = _name(role) + ("" if turn is None else f", turn {turn + 1}")
         yield f'<h3>{heading}</h3>\n<div class="message">'
         for number, segment in group:
             mark = "" if segment.number is None else f' data-number="[{segment.number}]"'
@@ -236,8 +261,21 @@ def _prompt(context: Context, colours: dict[str, str]) -> Iterator[str]:
                 f'role="note" aria-describedby="p{number}"{mark}>{shown(segment.text)}</span>'
                 f'<span id="p{number}" class="card" role="tooltip">{_card(segment)}</span>'
             )
+            yield from _carried(segment)
         yield "</div>\n"
     yield "</section>\n"
+
+
+def _carried(segment: Segment) -> Iterator[str]:
+    """What the model gets beside the text: calls with their arguments, files."""
+    if segment.carries is not None:
+        told = [*map(_call, segment.carries.tool_calls)]
+        told += [f"file {file.media_type}" for file in segment.carries.files]
+        yield from (f'<span class="carried">{_name(one, CALL)}</span>' for one in told)
+
+
+def _call(call: ToolCall) -> str:
+    return f"call {call.name} {json.dumps(call.arguments, ensure_ascii=False)}"
 
 
 def _card(segment: Segment) -> str:
@@ -281,6 +319,10 @@ def _dropped(rows: Sequence[Dropped], places: _Places) -> Iterator[str]:
     yield f'<section aria-labelledby="h-out">\n<h2 id="h-out">Left out ({len(rows):,})</h2>\n'
     if rows:
         columns = ("what", "characters", "section", "tokens", "score", "trust", "reason")
+        why = Counter(row.reason for row in rows).most_common(REASONS)
+        if len(why) > 1:
+            told = ", ".join(f"{count:,} {_name(reason, 60)}" for reason, count in why)
+            yield f"<p>Most often: {told}</p>\n"
         yield from _table("left out", columns, [_dropped_row(row, places) for row in rows])
     else:
         yield "<p>Nothing: all candidates are in the prompt.</p>\n"

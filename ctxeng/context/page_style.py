@@ -23,34 +23,39 @@ p{margin:.25rem 0 .5rem}
 header p,section>p,small{color:var(--soft)}
 a{color:inherit}
 :focus-visible{outline:2px solid var(--focus);outline-offset:1px}
+h1,td,.fact span,.legend a{unicode-bidi:plaintext}
 .bar{display:block;width:100%;height:14px;background:var(--grey);border-radius:3px}
 td .bar{min-width:12rem;height:10px}
 rect{stroke:var(--page);stroke-width:1;vector-effect:non-scaling-stroke}
-.legend{list-style:none;margin:.6rem 0 1rem;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;
-font-size:.87rem;color:var(--soft)}
+.fine rect{stroke:none}
+.legend,summary{margin:.5rem 0;font-size:.87rem;color:var(--soft)}
+.legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem}
+summary{cursor:pointer;width:max-content}
 .legend li{overflow-wrap:anywhere}
 .legend a{color:var(--ink)}
 .legend i{display:inline-block;width:.8rem;height:.8rem;margin-right:.4rem;border-radius:2px;
 vertical-align:-.08rem;background:hsl(var(--hue) var(--solid))}
 .legend i.ours,.legend i.spare{background:var(--greyer)}
-.legend i.plain,.legend i.held{background:var(--ink)}
-.legend i.held{opacity:.45}
+.legend i.plain{background:var(--soft)}
+.legend i.held{background:none;border:1px solid var(--soft)}
 rect{fill:hsl(var(--hue) var(--solid))}
 rect.ours{fill:var(--greyer)}
-rect.plain{fill:var(--ink)}
-rect.held{fill:var(--ink);opacity:.45}
+rect.plain{fill:var(--soft)}
+rect.held,.fine rect.held{fill:none;stroke:var(--soft)}
 rect.spare{fill:none;stroke:none}
 .message{border:1px solid var(--line);border-radius:6px;padding:.7rem .8rem;background:var(--card);
 font:13.5px/1.65 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;tab-size:4}
-.segment{unicode-bidi:isolate;border-radius:3px;background:hsl(var(--hue) var(--tint));
+.segment{unicode-bidi:plaintext;border-radius:3px;background:hsl(var(--hue) var(--tint));
 box-shadow:inset 0 -1px hsl(var(--hue) var(--solid)/.6);
 -webkit-box-decoration-break:clone;box-decoration-break:clone}
 .segment.ours{background:none;box-shadow:none;color:var(--soft)}
-.segment.plain{background:var(--grey);box-shadow:inset 0 -1px var(--greyer)}
+.segment.plain{background:var(--grey);box-shadow:inset 0 -1px var(--soft)}
 .segment:empty::after{content:"(no text)";color:var(--soft)}
-.segment[data-number]::before{content:attr(data-number);margin-right:.35rem;padding:0 .3rem;
+.segment[data-number]::before{content:attr(data-number);margin-inline-end:.35rem;padding:0 .3rem;
 border:1px solid hsl(var(--hue) var(--solid));border-radius:3px;font-size:.8em}
 .segment:hover,.segment:focus,.segment:target{outline:2px solid var(--focus);outline-offset:0}
+.carried{display:block;width:max-content;max-width:100%;margin:.3rem 0;padding:0 .4rem;
+border:1px dashed var(--greyer);border-radius:3px;color:var(--soft)}
 .unseen{font-size:.75em;padding:0 .2em;border:1px solid currentColor;border-radius:3px}
 .card{display:none;position:fixed;z-index:1;left:0;right:0;bottom:0;max-height:13rem;
 overflow:auto;padding:.8rem 1.25rem;background:var(--card);color:var(--ink);
@@ -66,7 +71,7 @@ overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:.87rem}
 th,td{padding:.3rem .9rem .3rem 0;text-align:left;vertical-align:top;
 border-bottom:1px solid var(--line);overflow-wrap:break-word}
-td:first-child{overflow-wrap:anywhere}
+td:first-child{min-width:11rem;overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:500;white-space:nowrap}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td:first-child b{white-space:nowrap}

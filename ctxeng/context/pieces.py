@@ -107,7 +107,7 @@ def put_together(
         changes |= {
             "text": text,
             "tokens": counter.count(text),
-            "source": source_of(segment, run),
+            "source": _place(segment, Span(start=run[0].cut.span.start, end=run[-1].cut.span.end)),
             "scores": {**segment.scores, "compress": max(piece.worth for piece in run)},
             "carries": None if number else segment.carries,
         }
@@ -122,44 +122,45 @@ def left_out(segment: Segment, pieces: Sequence[Piece], counter: TokenCounter) -
     for run in _runs(pieces):
         if run[0].kept:
             continue
-        text = "".join(piece.text for piece in run)
-        whole = whole_left_out(segment, counter.count(text), run[0].why_out)
-        changes = {
-            "source": source_of(segment, run),
-            "score": max(piece.worth for piece in run),
-            "label": _label(text),
-        }
-        yield Dropped(**{**dict(whole), **changes})
+        tokens = counter.count("".join(piece.text for piece in run))
+        stretch = Span(start=run[0].cut.span.start, end=run[-1].cut.span.end)
+        score = max(piece.worth for piece in run)
+        yield stretch_left_out(segment, stretch, tokens, run[0].why_out, score=score)
 
 
 def whole_left_out(segment: Segment, tokens: int, why_out: str) -> Dropped:
+    stretch = Span(start=0, end=len(segment.text))
+    return stretch_left_out(segment, stretch, tokens, why_out)
+
+
+def stretch_left_out(
+    segment: Segment, stretch: Span, tokens: int, why_out: str, *, score: float = 0.0
+) -> Dropped:
+    """A part of its text, with the place that it has in the source."""
     return Dropped(
-        source=segment.source,
+        source=_place(segment, stretch),
         tokens=tokens,
-        score=0.0,
+        score=score,
         reason=why_out,
         chunk_ids=segment.chunk_ids,
         section=segment.section,
-        label=_label(segment.text),
+        label=" ".join(segment.text[stretch.start : stretch.end][: 4 * LABEL].split())[:LABEL],
         trust=segment.trust,
     )
 
 
-def _label(text: str) -> str:
-    return " ".join(text[: 4 * LABEL].split())[:LABEL]
-
-
-def source_of(segment: Segment, run: Sequence[Piece]) -> Source | None:
-    """The place of a run; the segment's own where its text is not the source's."""
+def _place(segment: Segment, stretch: Span) -> Source | None:
+    """Where a part of its text stands; the segment's own place where its text is not the
+    source's.
+    """
     source = segment.source
     if source is None or len(segment.text) != len(source.span):
         return source
-    first, last = run[0].cut.span.start, run[-1].cut.span.end
     start = source.span.start
     return source.model_copy(
         update={
-            "span": Span(start=start + first, end=start + last),
-            "line": source.line + segment.text.count("\n", 0, first),
+            "span": Span(start=start + stretch.start, end=start + stretch.end),
+            "line": source.line + segment.text.count("\n", 0, stretch.start),
         }
     )
 

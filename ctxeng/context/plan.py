@@ -21,7 +21,7 @@ from ctxeng.context.counts import FILE_TOKENS
 from ctxeng.context.section import Section
 from ctxeng.context.trust import DEFAULT_POLICY, TrustPolicy
 from ctxeng.errors import BudgetError, ConfigError
-from ctxeng.protocols import TokenCounter
+from ctxeng.protocols import Compressor, TokenCounter
 from ctxeng.text.tokens import PackagedTokenCounter
 from ctxeng.types import Context, Tool, Value
 
@@ -102,6 +102,7 @@ class ContextPlan(Value):
         window: int | None = None,
         file_tokens: int = FILE_TOKENS,
         salt: str = "",
+        compressor: Compressor | None = None,
     ) -> Context:
         """The prompt with the most value that the budget holds, minimums first.
 
@@ -121,6 +122,8 @@ class ContextPlan(Value):
             window: of the model, in tokens.
             file_tokens: what each image or file is taken to cost.
             salt: makes markers differ where the texts are the same, such as a session's id.
+            compressor: makes shorter forms for sections with ``shorten``; None: keeps the
+                sentences that say most about the query.
 
         Raises:
             BudgetError: the minimums and what is required do not fit, and the message says who
@@ -138,6 +141,7 @@ class ContextPlan(Value):
             window=window,
             file_tokens=file_tokens,
             salt=salt,
+            compressor=compressor,
         )
 
     @classmethod
@@ -194,6 +198,8 @@ INSTRUCTIONS = Section(
     name="instructions", role="system", trust="system", volatility="stable", required=True
 )
 QUESTION = Section(name="question", trust="user", required=True)
+REMINDER = Section(name="reminder", trust="system", required=True, heading="\n")
+"""What stands last: small models heed that, and forget over the sources what stood first."""
 MEMORY = Section(name="memory", trust="memory", volatility="stable", minimum=0.1, maximum=0.1)
 """What is stable has all of its room reserved: a prompt without some of it would begin anew."""
 HISTORY = Section(
@@ -208,11 +214,16 @@ SOURCES = Section(
 
 
 def rag(budget: int = 2_000, *, reply: int = 0) -> ContextPlan:
-    """Instructions, numbered sources, the question: what ``Engine.ask`` builds by."""
+    """Instructions, numbered sources, the question, and where one is given a reminder: what
+    ``Engine.ask`` builds by.
+    """
     question = QUESTION.model_copy(update={"heading": render.QUESTION})
     sources = SOURCES.model_copy(update={"heading": ""})
     return ContextPlan(
-        name="rag", sections=(INSTRUCTIONS, sources, question), budget=budget, reply=reply
+        name="rag",
+        sections=(INSTRUCTIONS, sources, question, REMINDER),
+        budget=budget,
+        reply=reply,
     )
 
 

@@ -12,10 +12,11 @@ from ctxeng.context.notes import BRIDGE, Block, keep, known
 from ctxeng.memory.distill import Distiller, Note
 from ctxeng.protocols import TokenCounter
 
-RECENT = 0.3
+RECENT = 0.25
 """Share of the room that the newest messages keep while older ones can make way."""
-NOTES = 0.6
-"""Share of the room that notes may claim before verbatim messages have to leave for them."""
+NOTES = 0.75
+"""Share of the room that notes may claim before verbatim messages have to leave for them: of what
+a message states, notes hold more for a token."""
 SMALL = 48
 """Tokens; the place of a shorter result is worth no notes."""
 FACTORS: Mapping[str, float] = {"user": 1.5, "assistant": 1.2, "tool": 1.0}
@@ -119,8 +120,8 @@ def reduce(work: Work) -> None:
             work.take(unit.turns[0], "out", "old turns")
     ours = {number for number, unit in enumerate(found) if _is_ours(unit, work)}
     for turns, form, step, factor in _reductions(found, fixed | ours, room, last_reply):
-        if work.fits(room):
-            return
+        if work.fits(room) or (step == "newest messages" and work.base + _FRAME <= work.limit):
+            return  # notes on old messages do not push out what no model has read
         for turn in turns:
             work.take(turn, form, step, factor)
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 from ctxeng.context.archive import put
 from ctxeng.context.history import PER_MESSAGE, count
-from ctxeng.context.notes import BRIDGE, Block, Entry, block, heading, keep, result_block
+from ctxeng.context.notes import (
+    BRIDGE,
+    Block,
+    Entry,
+    block,
+    heading,
+    keep,
+    result_block,
+    stands_for_others,
+)
 from ctxeng.context.reduce import DETOUR, FACTORS, Work
 from ctxeng.memory.distill import Note, shown
 from ctxeng.memory.select import Choice, Noted
@@ -17,6 +26,9 @@ from ctxeng.types import Message
 
 M = TypeVar("M", bound=Message | Mapping[str, object])
 
+SPARE = 2
+"""Times the room: the notes that it would hold are remembered, those without a place too: the next
+compaction may have one for them."""
 TRIES = 6
 """At fitting the notes, each with what the last one was too long by."""
 LABEL = 60
@@ -48,13 +60,14 @@ def rewrite(work: Work, messages: Sequence[M]) -> Rewritten[M]:
     """Choose the notes that fit, and write the messages."""
     sources = _sources(work)
     noted = [
-        Noted(source.notes, count(work.counter, heading(source.entry)) + 1, source.factor)
+        Noted(source.notes, count(work.counter, heading(source.entry)), source.factor)
         for source in sources
     ]
     choice = Choice(noted, work.counter)
     index = _index(work)
     room = work.limit - work.base
     made: Rewritten[M] = Rewritten()
+    chosen: list[list[Note]] = []
     for attempt in range(TRIES):
         chosen = choice.within(max(0, room))
         made = _write(work, messages, [*zip(sources, chosen, strict=True)], index)
@@ -62,9 +75,24 @@ def rewrite(work: Work, messages: Sequence[M]) -> Rewritten[M]:
         if over <= 0 or room <= 0:
             break
         room -= (attempt + 1) * over + 8 * attempt  # with less room others are chosen
+    more = choice.within(SPARE * max(0, room))
+    spare = {
+        (source.entry.id, source.at is None): _without(source.entry, others, notes)
+        for source, notes, others in zip(sources, chosen, more, strict=True)
+    }
     for one in made.blocks:
-        keep(work.archive, one)
+        if stands_for_others(one.text):
+            mine = [entry for (_, gone), entry in spare.items() if gone and entry.notes]
+        else:
+            mine = [spare[entry.id, False] for entry in one.entries]
+        keep(work.archive, replace(one, spare=mine))
     return made
+
+
+def _without(entry: Entry, notes: Sequence[Note], chosen: Sequence[Note]) -> Entry:
+    """What would be chosen beside, were there more room."""
+    held = {one.text for one in chosen}
+    return Entry(entry.id, entry.label, [one for one in notes if one.text not in held])
 
 
 def _sources(work: Work) -> list[_Source]:
@@ -77,7 +105,9 @@ def _sources(work: Work) -> list[_Source]:
             entry = Entry(work.ids[at], label, [])
             placed.append(_Source(entry, work.notes[at], work.factors[at], at))
             continue
-        entries = before.entries if before else [Entry(work.ids[at], label, work.notes[at])]
+        entries: Sequence[Entry] = [Entry(work.ids[at], label, work.notes[at])]
+        if before is not None:
+            entries = [*before.entries, *before.spare]
         for one in entries:
             factor = FACTORS.get(one.label.partition(" ")[0], 1.0)
             factor *= DETOUR if work.steps[at] == "resolved detours" else 1.0

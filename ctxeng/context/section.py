@@ -34,7 +34,7 @@ class Section(Value):
     volatility: Volatility = "volatile"
     """Decides the order: system sections first, then stable, growing and volatile ones, each as
     declared."""
-    trust: Trust = "untrusted"
+    trust: Trust = "web"
     """How far its texts may be believed, where they do not say so themselves."""
     required: bool = False
     """All its candidates must be in, or there is no prompt."""
@@ -49,6 +49,9 @@ class Section(Value):
     full. So the prompt's start stays the same for many turns, which prompt caches like."""
     each: Amount | None = None
     """The most that one text may have; a longer one is cut at the end of a line or a sentence."""
+    shorten: bool = False
+    """What does not fit whole comes in a shorter form while there is room: whole sentences, rows
+    and definitions of it, or what the compressor that ``build`` is handed makes of it."""
     order: Literal["given", "ranked", "edges"] = "given"
     """``ranked``: best first; ``edges``: best first, second best last."""
     numbered: bool = False
@@ -74,6 +77,10 @@ class Section(Value):
             raise ValueError(f"{self.name!r}: its minimum ({low}) is over its maximum ({high})")
         if self.step and self.keep != "last":
             raise ValueError(f"{self.name!r}: only a section that keeps the last has a step")
+        if self.shorten and self.keep == "last":
+            raise ValueError(
+                f"{self.name!r}: what keeps the last is a chat; use ctxeng.compact to shorten it"
+            )
         return self
 
     @property

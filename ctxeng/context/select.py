@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
+from ctxeng.context.render import columns_of
 from ctxeng.context.units import fragments, units
-from ctxeng.grounding.details import figures
 from ctxeng.protocols import TokenCounter
+from ctxeng.text.details import figures
 from ctxeng.text.negation import negations
 from ctxeng.text.overlap import Idf, question_weights, recall
 from ctxeng.text.terms import terms
@@ -177,9 +178,10 @@ class Selection:
     def _units_that_fit(self, hit: Hit) -> Iterator[Span]:
         """The chunk's units, and of one that is larger than the room its smallest pieces."""
         small: list[Span] | None = None
+        room = self._room - self._counter.count(self._header(hit))
         for unit in units(hit.text, hit.format):
             # Few tokenizers need more than three tokens a character: the rest need not be counted.
-            if 3 * len(unit) <= self._room or self._counts(hit, unit) <= self._room:
+            if 3 * len(unit) <= room or self._counts(hit, unit) <= room:
                 yield unit
                 continue
             small = fragments(hit.text, hit.format) if small is None else small
@@ -217,26 +219,26 @@ class Selection:
         candidate.chosen.add(index)
 
     def _cost(self, candidate: _Candidate, index: int) -> int:
-        """Tokens of a unit with the white space after it, and of a header where it stands alone."""
+        """Tokens of a unit with the white space after it, and of a header where it stands alone.
+        What joins two runs saves one.
+        """
         hit, spans = candidate.hit, candidate.units
         start = spans[index].start if index else 0
         end = spans[index + 1].start if index + 1 < len(spans) else len(hit.text)
         if len(hit.text[start:end].split()) > self._room:  # a word is a token or more
             return self._room + 1
-        beside = {index - 1, index + 1} & candidate.chosen
-        if index == 0:
-            beside |= self._ends(hit, -1)
-        if index == len(spans) - 1:
-            beside |= self._ends(hit, +1)
+        before = index - 1 in candidate.chosen or (index == 0 and self._touches(hit, -1))
+        last = index == len(spans) - 1
+        after = index + 1 in candidate.chosen or (last and self._touches(hit, +1))
         size = self._counts(hit, Span(start=start, end=end))
-        return size + (0 if beside else self._counter.count(self._header(hit)))
+        return size + (1 - before - after) * self._counter.count(self._header(hit))
 
-    def _ends(self, hit: Hit, step: int) -> set[int]:
-        """The chosen unit with which the chunk before or after touches this one, if any."""
+    def _touches(self, hit: Hit, step: int) -> bool:
+        """Whether the unit of the chunk before or after that is next to this one is in."""
         near = self._candidates.get((hit.document_id, hit.position + step))
         if near is None or near.hit.part != hit.part:
-            return set()
-        return near.chosen & {len(near.units) - 1 if step < 0 else 0}
+            return False
+        return (len(near.units) - 1 if step < 0 else 0) in near.chosen
 
     def _pieces(self) -> Iterator[Piece]:
         for candidate in self._candidates.values():
@@ -289,7 +291,15 @@ def source_of(hit: Hit, span: Span) -> Source:
         title=hit.title,
         heading_path=hit.heading_path,
         format=hit.format,
+        columns=_columns_above(hit, span.start - hit.start),
     )
+
+
+def _columns_above(hit: Hit, at: int) -> str:
+    """Of the table that a chunk goes on with; of the one that it begins, where ``at`` is below."""
+    begins = hit.format == "table" and (hit.start == 0 or hit.text.startswith("# "))
+    above = hit.text[:at].split("\n") if begins else ()
+    return columns_of(hit) or next((row for row in above if " | " in row), "")
 
 
 def _telling(text: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import anyio
+import anyio.from_thread
 
 from ctxeng.context.compress import Compression, check_room
 from ctxeng.context.pieces import OVER_BUDGET, is_ours, whole_left_out
@@ -96,6 +97,43 @@ async def summarise(
     return Compression(kept, dropped, sum(sizes), after, metered.usage)
 
 
+class SummaryCompressor:
+    """Has a model put segments in fewer words, as ``summarise`` does; fits ``Compressor``.
+
+    It waits for the model. In async code build the prompt in a worker thread
+    (``await anyio.to_thread.run_sync(…)``): the model is then asked on your loop.
+
+    Raises (of ``compress``):
+        BackendError, BudgetError: as ``summarise``.
+    """
+
+    def __init__(self, generator: Generator, *, counter: TokenCounter | None = None) -> None:
+        """``counter``: of the model that will read the summaries; None: the generator's own."""
+        self._generator = generator
+        self._counter = counter
+
+    @property
+    def name(self) -> str:
+        return f"summary by {self._generator.name}"
+
+    def compress(self, query: str, segments: Sequence[Segment], tokens: int) -> list[Segment]:
+        """At most ``tokens`` tokens of the segments, in their order; each that was summarised says
+        by whom.
+        """
+        ask = partial(summarise, self._generator, query, segments, tokens, counter=self._counter)
+        made = anyio.from_thread.run(ask) if _in_a_worker_thread() else anyio.run(ask)
+        return made.segments
+
+
+def _in_a_worker_thread() -> bool:
+    """Of a loop that waits for it."""
+    try:
+        anyio.from_thread.run_sync(bool)
+    except RuntimeError:
+        return False
+    return True
+
+
 def _sizes(segments: Sequence[Segment], counter: TokenCounter) -> list[int]:
     return [counter.count(segment.text) for segment in segments]
 
@@ -125,7 +163,9 @@ async def _summary(
     reply = await collect(generator.stream(messages, options), options, model=generator.name)
     if reply.error:
         raise BackendError(f"{generator.name}: a summary ended midway: {reply.error}")
-    text = _within(reply.text.strip(), share, counter, is_cut=reply.stop == "length")
+    mark = mark_for(query, segment.text)  # small models write down the lines around the text
+    said = "\n".join(line for line in reply.text.splitlines() if mark not in line).strip()
+    text = _within(said, share, counter, is_cut=reply.stop == "length")
     if not text:
         raise BackendError(
             f"{generator.name}: no whole sentence of its summary fits in {share} tokens.",

@@ -80,7 +80,7 @@ class Writer:
                     cited = number if section.numbered else None
                     start = self._start(entry, cited)
                     what = f"opens source {cited}" if cited else "opens a block"
-                    segments.append(self._ours(start, section, what))
+                    segments.append(self._ours(start, section, what, entry.given.trust))
                     open_ = True
                 segments += self._text(entry, number if section.numbered else None)
             if open_:
@@ -94,6 +94,9 @@ class Writer:
             size = sum(s.tokens + (s.carries.tokens if s.carries else 0) for s in segments)
             return size + len(entry.parts) * self._costs.message + broken_up(entry.text)
         size = self._count.up_to(entry.text, room) + self._count(entry.tail) + 1
+        if entry.runs:
+            texts = [segment.text for segment in self._text(entry, None)]
+            size = self._count("".join(texts)) + 1
         if entry.is_fenced:
             size += self._count(self._start(entry, 99))
         return size + broken_up(entry.text)
@@ -134,13 +137,14 @@ class Writer:
     def _end(self, section: Section) -> Segment:
         return self._ours(render.block_end(self._marker), section, "ends its blocks")
 
-    def _ours(self, text: str, section: Section, reason: str) -> Segment:
+    def _ours(self, text: str, section: Section, reason: str, trust: Trust = "system") -> Segment:
+        """``trust``: of the names in it."""
         return Segment(
             text=text,
             section=section.name,
             role=section.role,
             tokens=self._count(text),
-            trust="system",
+            trust=trust,
             reason=reason,
             transformation="template",
         )
@@ -154,13 +158,14 @@ class Writer:
             gap = "\n" if last.section == section.name else "\n\n"
             segments.append(self._ours(gap, section, "stands between two texts"))
 
-    def _text(self, entry: Entry, number: int | None) -> Iterator[Segment]:
+    def whole(self, entry: Entry, number: int | None = None) -> Segment:
+        """A candidate that is no message, as it came."""
         given, section = entry.given, entry.section
         held = given.held
         scores = dict(given.hit.stages) if given.hit else dict(held.scores) if held else {}
         if given.score is not None:
             scores.setdefault("fused", given.score)
-        yield Segment(
+        return Segment(
             text=entry.text,
             section=section.name,
             role=section.role,
@@ -174,8 +179,17 @@ class Writer:
             scores=scores,
             chunk_ids=given.chunk_ids,
         )
+
+    def _text(self, entry: Entry, number: int | None) -> Iterator[Segment]:
+        before = ""
+        for run in entry.runs or [self.whole(entry)]:
+            if before:
+                gap = render.cut_out(before)
+                yield self._ours(gap, entry.section, "stands for what was cut out")
+            yield _changed(run, number=number)
+            before = run.text
         if entry.tail:
-            yield self._ours(entry.tail, section, "says what was cut")
+            yield self._ours(entry.tail, entry.section, "says what was cut")
 
     def _chat(self, entry: Entry, turn: int) -> Iterator[Segment]:
         for at, (message, parts) in enumerate(zip(entry.given.messages, entry.parts, strict=True)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import cache, partial, wraps
 from typing import Generic, ParamSpec, TypeVar
 
@@ -21,6 +21,15 @@ T = TypeVar("T")
 
 _THREAD = "ctxeng background loop"
 _starting = threading.Lock()
+
+
+class _Here(threading.local):
+    """Whether this thread runs a coroutine, without a loop, for whose result it waits."""
+
+    runs = False
+
+
+_here = _Here()
 
 
 @cache
@@ -38,18 +47,47 @@ def background_loop() -> BlockingPortal:
         return _start_portal()
 
 
-def plain(function: Callable[P, Awaitable[T]]) -> Callable[P, T]:
-    """The plain form of an async verb: same arguments, returns the result."""
+async def in_worker(work: Callable[[], T]) -> T:
+    """Do blocking work in a worker thread; in the calling one, where that only waits for it."""
+    return work() if _here.runs else await anyio.to_thread.run_sync(work)
+
+
+def plain(
+    function: Callable[P, Coroutine[object, object, T]],
+    *,
+    here: Callable[..., bool] | None = None,
+) -> Callable[P, T]:
+    """The plain form of an async verb: same arguments, returns the result.
+
+    Args:
+        here: tells of the arguments whether the verb awaits nothing but ``in_worker``. The calling
+            thread then does it all: to wake three others costs more than to search.
+    """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         _refuse_own_loop(function.__name__)
+        if here is not None and here(*args, **kwargs):
+            return _run_here(function(*args, **kwargs))
         return background_loop().call(partial(function, *args, **kwargs))
 
     call.__name__ = function.__name__.removeprefix("a")
     call.__qualname__ = function.__qualname__.replace(function.__name__, call.__name__)
     call.__doc__ = f"Plain form of ``{function.__name__}``.\n\n{function.__doc__ or ''}"
     return call
+
+
+def _run_here(verb: Coroutine[object, object, T]) -> T:
+    before, _here.runs = _here.runs, True
+    try:
+        verb.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        _here.runs = before
+        verb.close()
+    raise AssertionError("it awaits more than in_worker")
 
 
 def plain_stream(function: Callable[P, AsyncIterator[T]]) -> Callable[P, Iterator[T]]:

@@ -9,12 +9,13 @@ from ctxeng.engine.wiring import Parts
 from ctxeng.errors import BackendError
 from ctxeng.generation import EXTRACTIVE, NOT_FOUND
 from ctxeng.grounding import SUPPORTED, Checked, ModelSupport, cite, repair
-from ctxeng.protocols import Delta, Generator, Verifier
+from ctxeng.protocols import Delta, Generator, Restart, Verifier
 from ctxeng.trace import stage
-from ctxeng.types import Answer, Citation, Claim, Context, StopReason, Usage
+from ctxeng.types import Answer, Citation, Claim, Context, GenerationOptions, StopReason, Usage
 
 CUT: Mapping[StopReason, str] = {
-    "length": "The answer is cut off: it has all the tokens that it may (generation.max_tokens).",
+    "length": "The answer is cut off: it has all the tokens that it may (generation.max_tokens, or "
+    "max_tokens in the model's table).",
     "filtered": "The answer is not all that the model wrote: its vendor filters what it says.",
 }
 """Ends that the reader of an answer should know of."""
@@ -23,6 +24,8 @@ CUT: Mapping[StopReason, str] = {
 @dataclass(slots=True)
 class Draft:
     context: Context
+    options: GenerationOptions
+    """How it is written."""
     text: str = ""
     usage: Usage = field(default_factory=Usage)
     stop: StopReason | None = None
@@ -33,6 +36,9 @@ class Draft:
     notes: tuple[str, ...] = ()
 
     def take(self, delta: Delta) -> None:
+        if isinstance(delta, Restart):
+            self.text = ""
+            return
         self.text += delta.text
         self.usage = delta.usage or self.usage
         self.stop = delta.stop or self.stop
@@ -98,7 +104,7 @@ async def _repair(parts: Parts, generator: Generator, draft: Draft, verifier: Ve
         generator,
         verifier,
         draft.context.messages,
-        parts.options(),
+        draft.options,
         first=first,
         sources=draft.context.sources,
     )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ctxeng.chunking.situated import take_report
 from ctxeng.engine.wiring import Parts, record_fingerprints
 from ctxeng.errors import ConfigError, LoadError, SkippedError
 from ctxeng.loading import load_source, walk
+from ctxeng.loading.load import is_blank
 from ctxeng.protocols import Embedder, Entry, OnProgress, Progress, SourceRecord, Stopped, Store
 from ctxeng.trace import stage
 from ctxeng.types import Chunk, Document, Failure, IndexReport, Scope, sha256
@@ -271,6 +272,9 @@ def _index_file(run: _Run, path: Path, gone: dict[str, SourceRecord]) -> None:
     with stage("index.load"):
         documents, failure = load_source(data, uri, settings=run.parts.settings.loading)
     why, hint = (failure.why, failure.hint) if failure is not None else ("", "")
+    if record is not None and is_blank(data):
+        gone[uri] = record  # it was read, and says nothing any longer
+        run.known[uri] = replace(record, document_ids=())
     if failure is not None:
         run.fail(failure)
     if not documents:

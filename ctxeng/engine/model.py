@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from ctxeng.engine.blocking import plain, plain_stream
 from ctxeng.generation.messages import as_messages
-from ctxeng.generation.named import model_settings, open_generator
+from ctxeng.generation.named import ModelChoice, choose, open_generator
 from ctxeng.generation.reply import collect
 from ctxeng.generation.structured import schema_of, structured
 from ctxeng.protocols import Delta, Generator
@@ -53,6 +53,7 @@ class Model:
         stop: Sequence[str] = (),
         tools: Sequence[Tool] = (),
         schema: Schema | None = None,
+        retry_broken_streams: bool | None = None,
     ) -> Reply:
         """The whole reply.
 
@@ -60,13 +61,20 @@ class Model:
             max_tokens: None: the setting ``generation.max_tokens``; so with ``temperature``.
             schema: a pydantic model or JSON schema. The reply's ``value`` holds to it; where the
                 model does not manage, it is told what is wrong, a bounded number of times.
+            retry_broken_streams: None: as the model's table says.
 
         Raises:
             BackendError: the model or its server failed; ``kind`` says how.
             ConfigError: the messages are none.
         """
         options = self._options(
-            max_tokens, temperature, top_p=top_p, seed=seed, stop=stop, tools=tools
+            max_tokens,
+            temperature,
+            top_p=top_p,
+            seed=seed,
+            stop=stop,
+            tools=tools,
+            retry_broken_streams=retry_broken_streams,
         )
         if schema is not None:
             return await structured(self._generator, as_messages(messages), options, schema)
@@ -84,13 +92,23 @@ class Model:
         stop: Sequence[str] = (),
         tools: Sequence[Tool] = (),
         schema: Schema | None = None,
+        retry_broken_streams: bool | None = None,
     ) -> AsyncIterator[Delta]:
         """Pieces of the reply as they come; the last one says what it took and why it ended.
 
-        With a ``schema`` the text is not checked before it is handed on.
+        With a ``schema`` the text is not checked before it is handed on. With
+        ``retry_broken_streams`` a piece may be a ``Restart``: what came before it is to be
+        discarded.
         """
         options = self._options(
-            max_tokens, temperature, top_p=top_p, seed=seed, stop=stop, tools=tools, schema=schema
+            max_tokens,
+            temperature,
+            top_p=top_p,
+            seed=seed,
+            stop=stop,
+            tools=tools,
+            schema=schema,
+            retry_broken_streams=retry_broken_streams,
         )
         return self._generator.stream(as_messages(messages), options)
 
@@ -107,6 +125,7 @@ class Model:
         stop: Sequence[str],
         tools: Sequence[Tool],
         schema: Schema | None = None,
+        retry_broken_streams: bool | None = None,
     ) -> GenerationOptions:
         return GenerationOptions(
             max_tokens=max_tokens or self._settings.max_tokens,
@@ -116,25 +135,26 @@ class Model:
             stop=tuple(stop),
             tools=tuple(tools),
             json_schema=None if schema is None else schema_of(schema),
+            retry_broken_streams=retry_broken_streams,
         )
 
 
-def open_model(
-    model: str | Mapping[str, object] = "local", *, settings: Settings | None = None
-) -> Model:
+def open_model(model: ModelChoice = "local", *, settings: Settings | None = None) -> Model:
     """A model by its name, or by its table.
 
     Args:
-        model: ``local``, a name of ``[models.NAME]`` in the settings, or such a table itself:
-            ``{"backend": "openai", "model": "…", "base_url": "http://127.0.0.1:8080/v1"}``.
-        settings: None reads ``ctxeng.toml`` and the environment.
+        model: ``local``, a name of ``[models.NAME]`` in the settings, such a table itself:
+            ``{"backend": "openai", "model": "…", "base_url": "http://127.0.0.1:8080/v1"}``, or a
+            generator of yours.
+        settings: None reads ``ctxeng.toml`` and the environment. A limit ``spend_per_day`` in them
+            holds for all that this user's processes spend without a workspace.
 
     Raises:
         ConfigError: there is no such model, or its table is wrong.
     """
     settings = settings or load_settings()
-    if not isinstance(model, str):
-        settings = settings.model_copy(update={"models": {"model": model_settings(model)}})
-        model = "model"
-    generator = open_generator(model, settings, idf=lambda _: 1.0, replies=None)
+    chosen = choose(model, settings)
+    generator = chosen.generator or open_generator(
+        chosen.name, chosen.settings, idf=lambda _: 1.0, replies=None
+    )
     return Model(generator, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from ctxeng.errors import ConfigError, WorkspaceBusyError, WorkspaceError
 from ctxeng.protocols import Retention, TraceRecord
 from ctxeng.settings import Settings, TraceSettings
 from ctxeng.store import SqliteStore
-from ctxeng.text.secrets import Redactor, keys_in
+from ctxeng.text.secrets import Redactor, keys_in, remembered_keys
 from ctxeng.trace import Recorder
 from ctxeng.trace.record import Surroundings, Trace, TraceSummary, read, read_summary, written
 from ctxeng.types import Scope
@@ -25,8 +26,8 @@ WAITING = 100
 """Runs that wait in memory while another process writes; then the oldest are let go of."""
 SHORTEST_ID = 4
 """Characters of an id that is abbreviated."""
-NEWEST = "last"
-"""Stands for the id of the newest run."""
+_NEWEST = re.compile(r"last(?:-(\d{1,6}))?$")
+"""Stands for the id of the newest run, ``last-1`` for that of the one before."""
 
 
 class Runs:
@@ -50,7 +51,8 @@ class Runs:
     def keep(self, recorder: Recorder, around: Callable[[Recorder], Surroundings]) -> str:
         """The id of the run; empty where it could not be recorded."""
         try:
-            redactor = _redactor(frozenset(keys_in(os.environ, self._key_names)))
+            keys = keys_in(os.environ, self._key_names)
+            redactor = _redactor(remembered_keys() | keys)
             record = written(recorder, around(recorder), redactor)
         except Exception as error:  # of whatever part: the answer is there all the same
             logger.warning("this run was not recorded: %s: %s", type(error).__name__, error)
@@ -101,12 +103,13 @@ class Runs:
         return self._store.remove_traces(self._scope, wanted)
 
     def _whole_id(self, trace_id: str) -> str:
-        if trace_id == NEWEST:
-            found = self._store.traces(self._scope, limit=1)
+        if newest := _NEWEST.match(trace_id):
+            before = int(newest[1] or 0)
+            found = self._store.traces(self._scope, limit=before + 1)[before:]
         elif len(trace_id) < SHORTEST_ID:
             raise ConfigError(
                 f"trace {trace_id!r}: give at least {SHORTEST_ID} characters of the id, or "
-                f"{NEWEST!r}; `ctxeng trace list` shows all."
+                "'last'; `ctxeng trace list` shows all."
             )
         else:
             found = self._store.traces(self._scope, limit=2, prefix=trace_id.lower())

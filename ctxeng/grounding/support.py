@@ -17,8 +17,8 @@ from typing import Protocol
 import anyio
 
 from ctxeng.grounding.citations import cite
-from ctxeng.grounding.details import lacks_details
 from ctxeng.protocols import Embedder
+from ctxeng.text.details import lacks_details
 from ctxeng.text.overlap import Idf, recall, term_weights
 from ctxeng.text.quotable import segment_quotes
 from ctxeng.text.sentences import sentences

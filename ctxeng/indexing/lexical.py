@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from tantivy import Occur
+from tantivy import DocAddress, Occur
 from tantivy import Query as Clause
 
-from ctxeng.indexing.table import Table, attribute_term, row_key
+from ctxeng.indexing.table import Table, attribute_term, row_key, row_number
+from ctxeng.indexing.view import Places, View
 from ctxeng.protocols import Change, Match
-from ctxeng.text.terms import identifiers, terms
+from ctxeng.text.terms import identifier, identifiers, terms
 from ctxeng.types import Query
 
 MAX_TERMS = 256
 """Of a query; a longer one is asked by its rarest terms."""
-
-
-class _Found(NamedTuple):
-    """A row of an answer."""
-
-    score: float
-    document: int
-    """Number of the document that it belongs to."""
+K1, B = 1.2, 0.75
+"""Tantivy's."""
 
 
 class TantivyIndex:
@@ -43,14 +36,19 @@ class TantivyIndex:
         *,
         parent_weight: float = 0.75,
         definition_weight: float = 0.5,
+        candidates: int = 100,
         read_only: bool = False,
     ) -> None:
+        """``candidates``: how many of the chunks with the best own scores are looked at, however
+        few are asked for.
+        """
         self._chunks, self._documents = (
             Table(None if folder is None else folder / name, read_only=read_only)
             for name in ("chunks", "documents")
         )
         self._parent_weight = parent_weight
         self._definition_weight = definition_weight
+        self._candidates = candidates
         self._lock = threading.Lock()
 
     # -- following the store
@@ -104,149 +102,205 @@ class TantivyIndex:
 
     def idf(self, term: str) -> float:
         """Rarity of a term among the chunks: ln(1 + (N - n + .5) / (n + .5))."""
-        return _idf(self._chunks, "body", term)
+        return self._chunks.view.idf("body", term)
 
     def search(self, query: Query, limit: int) -> list[Match]:
         self.refresh()
-        asked = _asked(self._chunks, query.text)
-        named = self._defined(query.text)
+        chunks, documents = self._chunks.view, self._documents.view
+        asked = Counter(terms(query.text))
+        named = self._defined(chunks, query.text)
         if limit <= 0 or not (asked or named):
             return []
-        own = self._own_scores(query, asked, limit)
-        defined = self._definition_scores(query, named, limit)
-        missing = [chunk for chunk in defined if chunk not in own]
-        if missing and asked:
-            keys = [row_key(query.scope.key, chunk) for chunk in missing]
-            own |= _scores(self._chunks, asked, len(keys), [_any(self._chunks, "key", keys)])
-        found = {**defined, **own}
-        parents = self._parent_scores(query, {row.document for row in found.values()})
-        totals = [
-            (
-                (own[chunk].score if chunk in own else 0.0)
-                + self._parent_weight * parents.get(row.document, 0.0)
-                + (defined[chunk].score if chunk in defined else 0.0),
-                chunk,
+        depth = max(limit, self._candidates)
+        found = _Candidates(chunks)
+        if asked:
+            found.put(*chunks.search(_wanted(chunks, asked, _filters(chunks, query)), depth))
+        if named:
+            self._put_definitions(found, query, asked, named, depth)
+        parents = self._parent_scores(documents, query, asked, found.documents)
+        found.parents = [self._parent_weight * parents.get(n, 0.0) for n in found.documents]
+        return found.best(limit, with_parents=bool(parents))
+
+    def score(self, query: Query, changes: Sequence[Change]) -> list[Match]:
+        """With the statistics of what it has taken in, and their documents' scores as they were."""
+        chunks, documents = self._chunks.view, self._documents.view
+        asked, named = Counter(terms(query.text)), self._defined(chunks, query.text)
+        idf = {term: chunks.idf("body", term) for term in asked}
+        average = chunks.average_length()
+        numbers = [row_number(change.scope, change.document_id) for change in changes]
+        parents = self._parent_scores(documents, query, asked, numbers)
+        found = []
+        for change, number in zip(changes, numbers, strict=True):
+            counts = Counter(terms(change.text or ""))
+            length = K1 * (1 - B + B * counts.total() / average)
+            own = sum(
+                times * idf[term] * counts[term] * (K1 + 1) / (counts[term] + length)
+                for term, times in asked.items()
             )
-            for chunk, row in found.items()
-        ]
-        totals.sort(key=lambda total: (-total[0], total[1]))
-        return [
-            Match(chunk, total, self._stages(chunk, own, defined, parents))
-            for total, chunk in totals[:limit]
-        ]
+            gain = sum(named.get(name, 0.0) for name in {identifier(n) for n in change.defines})
+            if (own or gain) and _allows(query, change):
+                stages = {"bm25": own, "parent": self._parent_weight * parents.get(number, 0.0)}
+                stages |= {"definition": gain} if gain else {}
+                found.append(Match(change.id, sum(stages.values()), stages))
+        return found
 
-    def _own_scores(self, query: Query, asked: Counter[str], limit: int) -> dict[str, _Found]:
-        return _scores(self._chunks, asked, limit, _filters(self._chunks, query)) if asked else {}
-
-    def _defined(self, text: str) -> dict[str, float]:
+    def _defined(self, chunks: View, text: str) -> dict[str, float]:
         """Identifiers of the query that some chunk defines, and what each is worth."""
-        if not self._definition_weight:
+        if not self._definition_weight or not chunks.defines:
             return {}
-        table = self._chunks
-        known = [n for n in identifiers(text) if table.searcher.doc_freq("defines", n)]
-        return {name: self._definition_weight * _idf(table, "defines", name) for name in known}
+        known = [name for name in identifiers(text) if chunks.frequency("defines", name)]
+        return {name: self._definition_weight * chunks.idf("defines", name) for name in known}
 
-    def _definition_scores(
-        self, query: Query, named: Mapping[str, float], limit: int
-    ) -> dict[str, _Found]:
-        if not named:
-            return {}
-        table = self._chunks
+    def _put_definitions(
+        self,
+        found: _Candidates,
+        query: Query,
+        asked: Counter[str],
+        named: Mapping[str, float],
+        depth: int,
+    ) -> None:
+        chunks = found.view
         clauses = [
-            (Occur.Should, Clause.const_score_query(_term(table, "defines", name), worth))
+            (Occur.Should, Clause.const_score_query(_term(chunks, "defines", name), worth))
             for name, worth in named.items()
         ]
-        wanted = [_required(Clause.boolean_query(clauses)), *_filters(table, query)]
-        return _search(table, Clause.boolean_query(wanted), limit)
+        wanted = [_required(Clause.boolean_query(clauses)), *_filters(chunks, query)]
+        missing = found.gain(*chunks.search(Clause.boolean_query(wanted), depth))
+        if missing and asked:
+            keys = [row_key(query.scope.key, chunk) for chunk in chunks.ids(missing)]
+            only = [_any(chunks, "key", keys)]
+            scores, _, places = chunks.search(_wanted(chunks, asked, only), len(keys))
+            found.score(scores, places)
 
-    def _parent_scores(self, query: Query, documents: Collection[int]) -> dict[int, float]:
-        """By number, for exactly these: the document's BM25 score among documents."""
-        table = self._documents
-        asked = _asked(table, query.text) if self._parent_weight else None
-        if not asked or not documents:
+    def _parent_scores(
+        self, documents: View, query: Query, asked: Counter[str], wanted: Sequence[int]
+    ) -> dict[int, float]:
+        """By number, for all of these: the document's BM25 score among documents."""
+        if not self._parent_weight or not asked or not wanted:
             return {}
-        # A clause each costs less than a set of terms.
-        numbers = [(Occur.Should, _term(table, "number", number)) for number in documents]
-        only = _filter(Clause.boolean_query(numbers))
-        scores, found, _ = table.search(_wanted(table, asked, [only]), len(documents))
-        return dict(zip(found, scores, strict=True))
-
-    def _stages(
-        self,
-        chunk: str,
-        own: Mapping[str, _Found],
-        defined: Mapping[str, _Found],
-        parents: Mapping[int, float],
-    ) -> dict[str, float]:
-        """The parts of a chunk's score."""
-        row = own.get(chunk) or defined[chunk]
-        stages = {"bm25": own[chunk].score if chunk in own else 0.0}
-        if parents:
-            stages["parent"] = self._parent_weight * parents.get(row.document, 0.0)
-        if chunk in defined:
-            stages["definition"] = defined[chunk].score
-        return stages
+        # Nearly all of them are among the best documents, and these cost less than a filter.
+        best = _wanted(documents, asked, _filters(documents, query))
+        found = _by_document(documents, best, len(wanted) * 3 // 2)
+        if rest := set(wanted) - found.keys():
+            # A clause each costs less than a set of terms.
+            numbers = [(Occur.Should, _term(documents, "number", number)) for number in rest]
+            only = _filter(Clause.boolean_query(numbers))
+            found |= _by_document(documents, _wanted(documents, asked, [only]), len(rest))
+        return found
 
 
-def _idf(table: Table, field: str, term: str) -> float:
-    count = table.searcher.doc_freq(field, term)
-    rows = max(table.state.rows, count)
-    return math.log(1 + (rows - count + 0.5) / (count + 0.5))
+class _Candidates:
+    """Chunks and the parts of their scores, in lists side by side. Their ids are read last, of
+    those that are returned only.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.own: list[float] = []
+        self.documents: list[int] = []
+        """Number of the document that each belongs to."""
+        self.places: list[DocAddress] = []
+        self.gains: list[float] = []
+        """For what they define."""
+        self.parents: list[float] = []
+
+    def put(self, scores: list[float], documents: list[int], places: Places) -> None:
+        self.own += scores
+        self.documents += documents
+        self.places += places
+        self.gains += [0.0] * len(places)
+
+    def gain(self, gains: list[float], documents: list[int], places: Places) -> Places:
+        """Add what definitions are worth; returns the places of chunks that were not there yet."""
+        known = self._by_place()
+        missing = []
+        for gain, document, place in zip(gains, documents, places, strict=True):
+            at = known.get((place.segment_ord, place.doc))
+            if at is None:
+                at = len(self.places)
+                self.put([0.0], [document], [place])
+                missing.append(place)
+            self.gains[at] = gain
+        return missing
+
+    def score(self, scores: list[float], places: Places) -> None:
+        """Set the own scores of chunks that are there."""
+        known = self._by_place()
+        for score, place in zip(scores, places, strict=True):
+            self.own[known[place.segment_ord, place.doc]] = score
+
+    def _by_place(self) -> dict[tuple[int, int], int]:
+        return {(place.segment_ord, place.doc): at for at, place in enumerate(self.places)}
+
+    def best(self, limit: int, *, with_parents: bool) -> list[Match]:
+        """The highest sums first; ties by id."""
+        parts = zip(self.own, self.parents, self.gains, strict=True)
+        totals = [own + parent + gain for own, parent, gain in parts]
+        order = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)
+        if limit < len(order):
+            last = totals[order[limit - 1]]
+            order = [at for at in order if totals[at] >= last]
+        ids = dict(zip(order, self.view.ids([self.places[at] for at in order]), strict=True))
+        if len({totals[at] for at in order}) < len(order):
+            order.sort(key=lambda at: (-totals[at], ids[at]))
+        found = []
+        for at in order[:limit]:
+            stages = {"bm25": self.own[at]}
+            if with_parents:
+                stages["parent"] = self.parents[at]
+            if self.gains[at]:
+                stages["definition"] = self.gains[at]
+            found.append(Match(ids[at], totals[at], stages))
+        return found
 
 
-def _asked(table: Table, text: str) -> Counter[str]:
-    """The query's terms that some row has, with their counts; the rarest where there are many."""
-    counts = Counter(terms(text))
-    frequency = {term: table.searcher.doc_freq("body", term) for term in counts}
-    known = [term for term in counts if frequency[term]]
-    if len(known) > MAX_TERMS:
-        known = sorted(known, key=lambda term: (frequency[term], term))[:MAX_TERMS]
-    return Counter({term: counts[term] for term in known})
+def _allows(query: Query, change: Change) -> bool:
+    held = change.attributes
+    return change.scope == query.scope.key and all(
+        set(values) & set(held.get(key, ())) for key, values in query.filter.items()
+    )
 
 
-def _scores(
-    table: Table, asked: Counter[str], limit: int, filters: Sequence[tuple[Occur, Clause]]
-) -> dict[str, _Found]:
-    """BM25 of the best rows by id."""
-    return _search(table, _wanted(table, asked, filters), limit)
+def _by_document(documents: View, wanted: Clause, limit: int) -> dict[int, float]:
+    scores, numbers, _ = documents.search(wanted, limit)
+    return dict(zip(numbers, scores, strict=True))
 
 
-def _wanted(table: Table, asked: Counter[str], filters: Sequence[tuple[Occur, Clause]]) -> Clause:
-    clauses = [
-        (
-            Occur.Should,
-            _term(table, "body", term)
-            if count == 1
-            else Clause.boost_query(_term(table, "body", term), float(count)),
-        )
-        for term, count in asked.items()
-    ]
+def _wanted(view: View, asked: Counter[str], filters: Sequence[tuple[Occur, Clause]]) -> Clause:
+    if len(asked) > MAX_TERMS:
+        asked = _rarest(view, asked)
+    clauses = []
+    for term, count in asked.items():
+        clause = _term(view, "body", term)
+        if count > 1:
+            clause = Clause.boost_query(clause, float(count))
+        clauses.append((Occur.Should, clause))
     wanted = Clause.boolean_query(clauses)
     if filters:  # without one, tantivy can skip what cannot reach the best (block-max WAND)
         wanted = Clause.boolean_query([_required(wanted), *filters])
     return wanted
 
 
-def _search(table: Table, wanted: Clause, limit: int) -> dict[str, _Found]:
-    scores, documents, places = table.search(wanted, limit)
-    found = map(_Found, scores, documents)
-    return dict(zip(table.ids(places), found, strict=True))
+def _rarest(view: View, asked: Counter[str]) -> Counter[str]:
+    """The rarest terms that some row has."""
+    frequency = {term: view.frequency("body", term) for term in asked}
+    known = sorted(filter(frequency.get, asked), key=lambda term: (frequency[term], term))
+    return Counter({term: asked[term] for term in known[:MAX_TERMS]})
 
 
-def _filters(table: Table, query: Query) -> list[tuple[Occur, Clause]]:
+def _filters(view: View, query: Query) -> list[tuple[Occur, Clause]]:
     """Scope and attributes, as clauses without a score."""
     clauses = []
-    scopes = table.searcher.terms_with_prefix("scope", "", limit=2)
-    if [scope for scope, _ in scopes] != [query.scope.key]:
-        clauses.append(_filter(_term(table, "scope", query.scope.key)))
+    if view.only_scope != query.scope.key:
+        clauses.append(_filter(_term(view, "scope", query.scope.key)))
     for key, values in query.filter.items():
         wanted = [attribute_term(key, value) for value in values]
-        clauses.append(_any(table, "attribute", wanted))
+        clauses.append(_any(view, "attribute", wanted))
     return clauses
 
 
-def _any(table: Table, field: str, values: Sequence[str]) -> tuple[Occur, Clause]:
-    return _filter(Clause.term_set_query(table.schema, field, list(values)))
+def _any(view: View, field: str, values: Sequence[str]) -> tuple[Occur, Clause]:
+    return _filter(Clause.term_set_query(view.schema, field, list(values)))
 
 
 def _filter(clause: Clause) -> tuple[Occur, Clause]:
@@ -257,5 +311,5 @@ def _required(clause: Clause) -> tuple[Occur, Clause]:
     return Occur.Must, clause
 
 
-def _term(table: Table, field: str, value: str | int) -> Clause:
-    return Clause.term_query(table.schema, field, value, index_option="freq")
+def _term(view: View, field: str, value: str | int) -> Clause:
+    return Clause.term_query(view.schema, field, value, index_option="freq")

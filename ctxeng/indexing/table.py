@@ -8,38 +8,26 @@ without an error, and only they tell.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ctxeng.errors import WorkspaceError
 from ctxeng.indexing.checksums import damaged_file, note_as_whole
+from ctxeng.indexing.view import SENTINEL, State, View, translated
 from ctxeng.protocols import Change
-from ctxeng.text.terms import ANALYZER, identifier, terms
+from ctxeng.text.terms import identifier, terms
 
 if TYPE_CHECKING:
     import tantivy
 
-Places = Sequence["tantivy.DocAddress"]
-
-SENTINEL = "\0state"
 HEAP_BYTES = 128_000_000
 MAX_ATTRIBUTE = 500
 """Characters of a filterable value; longer ones are compared by their beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    applied: int = 0
-    rows: int = 0
-    checksum: int = 0
 
 
 class Table:
@@ -47,6 +35,8 @@ class Table:
 
     def __init__(self, folder: Path | None, *, read_only: bool = False) -> None:
         self._folder = folder
+        self._name = str(folder)
+        self._meta = None if folder is None else folder / "meta.json"
         self._read_only = read_only
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         # Before tantivy opens them: over some it would panic, which prints a trace.
@@ -54,41 +44,45 @@ class Table:
 
     def _open(self, *, damaged_file: str = "") -> None:
         self._stamp = self._meta_stamp()
-        self.state = State()
-        self.damage = f"has a damaged file: {damaged_file}" if damaged_file else ""
-        """Why it must be rebuilt; empty while it is whole."""
-        if self.damage:
-            return
+        self._view, self.damage = self._opened(damaged_file)
+        """What searches see, and why all must be rebuilt: empty while it is whole."""
+
+    def _opened(self, damaged_file: str) -> tuple[View | None, str]:
+        if damaged_file:
+            return None, f"has a damaged file: {damaged_file}"
         try:
-            with self._translated():
+            with translated(self._name):
                 self._index = self._make()
                 self._index.reload()
-                self._searcher = self._index.searcher()
-                self.state = self._read_state()
+            view = View(self._index, self._name)
         except (KeyError, TypeError, WorkspaceError) as error:
-            self.damage = f"cannot be opened: {error.__cause__ or error}"
-            return
-        if self._searcher.num_docs and self._searcher.num_docs != self.state.rows + 1:
-            self.damage = f"has {self._searcher.num_docs - 1} rows, should have {self.state.rows}"
+            return None, f"cannot be opened: {error.__cause__ or error}"
+        if view.num_docs and view.num_docs != view.state.rows + 1:
+            return view, f"has {view.num_docs - 1} rows, should have {view.state.rows}"
+        return view, ""
+
+    @property
+    def state(self) -> State:
+        return State() if self._view is None else self._view.state
 
     def damaged_file(self, *, read_all: bool = False) -> str:
         """Name of a file whose bytes are not those that were written; empty: there is none."""
         return "" if self._folder is None else damaged_file(self._folder, read_all=read_all)
 
     @property
-    def searcher(self) -> tantivy.Searcher:
-        """Of the last commit that was seen.
+    def view(self) -> View:
+        """The last commit that was seen.
 
         Raises:
             WorkspaceError: the index is damaged.
         """
-        if self.damage:
+        if self.damage or self._view is None:
             raise WorkspaceError(
                 f"{self._folder}: the lexical index {self.damage}. Nothing is lost: it is made "
                 "anew from the record by the next `ctxeng index`, or by opening the workspace "
                 "where it may be written."
             )
-        return self._searcher
+        return self._view
 
     def _make(self) -> tantivy.Index:
         import tantivy
@@ -134,59 +128,6 @@ class Table:
         if self._copy is not None:
             self._copy.cleanup()
 
-    @property
-    def schema(self) -> tantivy.Schema:
-        return self._index.schema
-
-    def _read_state(self) -> State:
-        found = self._find(SENTINEL)
-        if found is None:
-            return State()
-        values = json.loads(str(found["state"][0]))
-        if values.pop("analyzer") != ANALYZER:
-            raise ValueError("was made by another analyzer")
-        return State(**values)
-
-    def search(self, query: tantivy.Query, limit: int) -> tuple[list[float], list[int], Places]:
-        """Scores of the best rows, numbers of their documents, and where the rows are.
-
-        Raises:
-            WorkspaceError: the files are damaged.
-        """
-        with self._translated():
-            hits = self._searcher.search(query, max(1, limit), count=False).hits
-            places = [place for _, place in hits]
-            documents = self._searcher.fast_field_values("document", places)
-        return [float(score) for score, _ in hits], cast("list[int]", documents), places
-
-    def ids(self, places: Places) -> list[str]:
-        """Ids of rows. Raises as ``search``."""
-        with self._translated():
-            return [self._searcher.doc(place)["id"][0].decode() for place in places]
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Tantivy's errors as ours; its panics are no ``Exception`` and would end event loops."""
-        try:
-            yield
-        except BaseException as error:
-            if type(error).__name__ != "PanicException" and not isinstance(
-                error, ValueError | OSError
-            ):
-                raise
-            raise WorkspaceError(
-                f"{self._folder}: the lexical index failed: {error}. Nothing is lost: free space "
-                "or check the disk, then run `ctxeng index` or `ctxeng reindex`."
-            ) from error
-
-    def _find(self, key: str) -> Mapping[str, list[object]] | None:
-        import tantivy
-
-        wanted = tantivy.Query.term_query(self.schema, "key", key)
-        with self._translated():
-            hits = self._searcher.search(wanted, 1, count=False).hits
-            return self._searcher.doc(hits[0][1]).to_dict() if hits else None
-
     def apply(self, changes: Sequence[Change], upto: int) -> None:
         """Delete, then put, each changed row; commit them with the new state.
 
@@ -195,15 +136,16 @@ class Table:
         """
         import tantivy
 
-        rows, checksum = self.state.rows, self.state.checksum
-        with self._translated():
+        before = self.view
+        rows, checksum = before.state.rows, before.state.checksum
+        with translated(self._name):
             writer = self._index.writer(heap_size=HEAP_BYTES, num_threads=1)
             try:
                 # A kill between a .del file and meta.json wedges every later commit without this.
                 writer.garbage_collect_files()
                 for change in changes:
                     key = row_key(change.scope, change.id)
-                    existed = self._find(key) is not None
+                    existed = before.find(key) is not None
                     if existed:
                         writer.delete_documents_by_term("key", key)
                     if change.text is not None:
@@ -213,8 +155,7 @@ class Table:
                         checksum ^= _hash(change.id)
                 state = State(applied=upto, rows=rows, checksum=checksum)
                 writer.delete_documents_by_term("key", SENTINEL)
-                shown = {**_as_dict(state), "analyzer": ANALYZER}
-                writer.add_document(tantivy.Document(key=SENTINEL, state=json.dumps(shown)))
+                writer.add_document(tantivy.Document(key=SENTINEL, state=state.as_json()))
                 writer.commit()
                 writer.wait_merging_threads()
             finally:
@@ -227,8 +168,7 @@ class Table:
         """See the last commit, whoever made it."""
         self._stamp = self._meta_stamp()
         self._index.reload()
-        self._searcher = self._index.searcher()
-        self.state = self._read_state()
+        self._view = View(self._index, self._name)
 
     def refresh_if_changed(self) -> None:
         """Cheap: one stat. While a writer makes the index anew, what was seen last is kept."""
@@ -237,10 +177,10 @@ class Table:
             self._open()
 
     def _meta_stamp(self) -> tuple[int, int] | None:
-        if self._folder is None:
+        if self._meta is None:
             return None
         try:
-            found = (self._folder / "meta.json").stat()
+            found = self._meta.stat()
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino
@@ -265,10 +205,6 @@ def checksum_of(ids: Sequence[str]) -> int:
 def _hash(item_id: str) -> int:
     data = item_id.encode("utf-8", "surrogatepass")
     return zlib.crc32(data) << 32 | zlib.crc32(data, 1)
-
-
-def _as_dict(state: State) -> dict[str, int]:
-    return {"applied": state.applied, "rows": state.rows, "checksum": state.checksum}
 
 
 def row_key(scope: str, item_id: str) -> str:

@@ -80,7 +80,9 @@ _ROW = re.compile(
 _STAMP = re.compile(
     r"\W*(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\W+"
 )
-_FAULT = re.compile(r"warn|err|fail|fatal|crit|exception|denied|panic|timeout|5\d\d", re.I)
+_FAULT = re.compile(r"warn|err|fail|fatal|crit|exception|denied|panic|timeout|\b5\d\d\b", re.I)
+_MARKS = re.compile(r"(?:(?:#+|//+|--?|\*|•)\s+)+")
+"""Of a comment, a heading, a list; before a text."""
 _PLAIN = r"[^\s\"'`(){}\[\]<>|;,=*]+"
 _TOKEN = re.compile(rf"{_PLAIN}(?:,(?=\d{{3}}(?!\d)){_PLAIN})*")
 _EDGES = ".,:!?’'-–…"
@@ -143,6 +145,7 @@ _FIRST = frozenset(word.partition(" ")[0] for word in _CUES if " " in word)
 def note(piece: str, *, by: str = "", worth: float = math.inf) -> Note:
     """One piece of a text as a note; ``by``: the model that wrote it."""
     text = shown(piece)
+    text = text[marks.end() :] if (marks := _MARKS.match(text)) else text
     row = bool(_ROW.match(text))
     stamp = _STAMP.match(text)  # when a line was logged is no fact of its own
     if stamp and not _FAULT.search(text):

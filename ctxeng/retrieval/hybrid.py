@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,11 @@ from ctxeng.retrieval.hierarchy import ParentCosines
 from ctxeng.settings import RetrievalSettings
 from ctxeng.trace import stage
 from ctxeng.types import Hit, Query, SearchMode
+
+Matches = dict[str, list[Match]]
+"""By index: ``lexical``, ``dense``."""
+Fuse = Callable[[Matches], dict[str, float]]
+InWorker = Callable[[Callable[[], list[Hit]]], Awaitable[list[Hit]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,81 +49,133 @@ class HybridRetriever:
         *,
         settings: RetrievalSettings,
         mode: SearchMode = "hybrid",
+        in_worker: InWorker = anyio.to_thread.run_sync,
     ) -> None:
-        """``dense`` is asked at each query: which vectors are complete may change meanwhile."""
+        """``dense`` is asked at each query: which vectors are complete may change meanwhile.
+        ``in_worker`` does the blocking work of a search by terms.
+        """
         self._store = store
         self._lexical = lexical
         self._dense = dense
         self._settings = settings
         self._mode = mode
+        self._in_worker = in_worker
 
     async def retrieve(self, query: Query, limit: int) -> list[Hit]:
         """The best ``limit`` chunks; each hit's ``stages`` has what every index gave it."""
         if limit <= 0 or not query.text.strip():
             return []
+        dense = self._dense() if self._mode != "lexical" else None
+        if dense is None:
+            if self._mode == "dense":
+                raise ConfigError(
+                    "dense search needs vectors, and this workspace has none: set embedding.model "
+                    "and run `ctxeng index`, or search with mode='lexical'."
+                )
+            return await self._in_worker(partial(self._by_terms, query, limit))
         depth = max(limit, self._settings.candidates)
-        dense_search = self._dense() if self._mode != "lexical" else None
-        coverage = 0.0 if dense_search is None else dense_search.embedder.coverage(query.text)
-        if self._mode == "dense" and dense_search is None:
-            raise ConfigError(
-                "dense search needs vectors, and this workspace has none: set embedding.model "
-                "and run `ctxeng index`, or search with mode='lexical'."
-            )
-        matches: dict[str, list[Match]] = {"lexical": [], "dense": []}
+        searches = {"lexical": self._lexical.search, "dense": dense.search}
+        if self._mode == "dense":
+            del searches["lexical"]
+        after = self._lexical.applied
+        matches: Matches = {name: [] for name in searches}
 
-        async def ask(name: str, search: Callable[[Query, int], list[Match]]) -> None:
-            with stage(f"retrieve.{name}") as facts:
-                matches[name] = await anyio.to_thread.run_sync(partial(search, query, depth))
-                facts["candidates"] = len(matches[name])
+        async def ask(name: str) -> None:
+            matches[name] = await anyio.to_thread.run_sync(
+                _asked, name, searches[name], query, depth
+            )
 
         try:
             async with anyio.create_task_group() as group:
-                if self._mode != "dense":
-                    group.start_soon(ask, "lexical", self._lexical.search)
-                if dense_search is not None:
-                    group.start_soon(ask, "dense", dense_search.search)
+                for name in searches:
+                    group.start_soon(ask, name)
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed  # callers catch our errors, not groups of them
-
-        scores = self._fuse(matches["lexical"], matches["dense"], dense_search, depth, coverage)
-        best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]
-        found = await anyio.to_thread.run_sync(
-            self._store.hits, query.scope, [chunk_id for chunk_id, _ in best]
+        fuse = partial(self._fuse, query=query, dense=dense, depth=depth)
+        return await anyio.to_thread.run_sync(
+            partial(self._hits, query, limit, matches, fuse, after=after)
         )
-        stages = _stages(matches)
-        return [
-            found[chunk_id].model_copy(
-                update={"score": score, "stages": {**stages[chunk_id], "fused": score}}
-            )
-            for chunk_id, score in best
-            if chunk_id in found  # removed by a writer since the indexes answered
-        ]
+
+    def _by_terms(self, query: Query, limit: int) -> list[Hit]:
+        """All of a search in one thread: to change threads costs as much as to search."""
+        after = self._lexical.applied
+        matches = {"lexical": _asked("lexical", self._lexical.search, query, limit)}
+        return self._hits(query, limit, matches, _own_scores, after=after)
 
     def _fuse(
-        self,
-        lexical: list[Match],
-        dense: list[Match],
-        search: DenseSearch | None,
-        depth: int,
-        coverage: float,
+        self, matches: Matches, *, query: Query, dense: DenseSearch, depth: int
     ) -> dict[str, float]:
-        by_terms = {match.chunk_id: match.score for match in lexical}
-        by_vector = {match.chunk_id: match.score for match in dense}
-        if self._mode == "lexical" or search is None:
-            return by_terms
         if self._mode == "dense":
-            return by_vector
+            return _own_scores(matches)
+        lexical, by_vector = matches["lexical"], matches["dense"]
         weight = self._settings.dense_weight
         whole = len(lexical) < depth  # nothing else shares a term with the query
         return convex_fusion(
-            by_terms,
-            by_vector,
-            dense_weight=(search.weight if weight is None else weight) * coverage,
+            _own_scores({"lexical": lexical}),
+            _own_scores({"dense": by_vector}),
+            dense_weight=(dense.weight if weight is None else weight)
+            * dense.embedder.coverage(query.text),
             lexical_floor=0.0 if whole else None,
         )
 
+    def _hits(
+        self, query: Query, limit: int, matches: Matches, fuse: Fuse, *, after: int
+    ) -> list[Hit]:
+        """``after``: the change at which the lexical index stood when it was asked, or an earlier
+        one.
+        """
+        best = _best(fuse(matches), limit)
+        held = self._store.hits(query.scope, list(best))
+        if len(held) < len(best):  # a writer has been here since the indexes took anything in
+            held, matches = self._as_of_now(query, matches, after)
+            best = _best(fuse(matches), limit)
+        stages = _stages(matches)
+        return [
+            held[chunk_id].model_copy(
+                update={"score": score, "stages": {**stages[chunk_id], "fused": score}}
+            )
+            for chunk_id, score in best.items()
+        ]
 
-def _stages(matches: dict[str, list[Match]]) -> dict[str, dict[str, float]]:
+    def _as_of_now(
+        self, query: Query, matches: Matches, after: int
+    ) -> tuple[dict[str, Hit], Matches]:
+        """The matches without what is gone, and with what stands in its place: a document that is
+        rewritten is found by its old text or by its new one, and never by neither.
+        """
+        ids = dict.fromkeys(match.chunk_id for found in matches.values() for match in found)
+        held, changed = self._store.hits_now(query.scope, list(ids), after=after)
+        kept = {
+            name: [match for match in found if match.chunk_id in held]
+            for name, found in matches.items()
+        }
+        if "lexical" in kept:
+            known = {match.chunk_id for match in kept["lexical"]}
+            new = self._lexical.score(query, changed)
+            kept["lexical"] += [match for match in new if match.chunk_id not in known]
+        return held, kept
+
+
+def _asked(
+    name: str, search: Callable[[Query, int], list[Match]], query: Query, limit: int
+) -> list[Match]:
+    with stage(f"retrieve.{name}") as facts:
+        found = search(query, limit)
+        facts["candidates"] = len(found)
+    return found
+
+
+def _own_scores(matches: Matches) -> dict[str, float]:
+    """Of the one index that was asked."""
+    return {match.chunk_id: match.score for found in matches.values() for match in found}
+
+
+def _best(scores: dict[str, float], limit: int) -> dict[str, float]:
+    """The highest first; ties by id."""
+    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit])
+
+
+def _stages(matches: Matches) -> dict[str, dict[str, float]]:
     stages: dict[str, dict[str, float]] = {}
     for name, found in matches.items():
         for match in found:

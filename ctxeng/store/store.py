@@ -54,6 +54,14 @@ SELECT chunk.id, position, chunk.text, prefix, start, "end", line, heading_path,
 FROM document JOIN chunk ON chunk.document = document.row
 WHERE document.scope = ? AND document.id = ? AND position BETWEEN ? AND ? ORDER BY position
 """
+_SUCCESSORS = """
+SELECT max(number), kind, scope, id, document_id FROM change
+WHERE number > ?1 AND kind = 'chunk' AND scope = ?2 AND document_id IN (
+    SELECT document_id FROM change
+    WHERE number > ?1 AND kind = 'chunk' AND scope = ?2 AND id IN (SELECT value FROM json_each(?3))
+)
+GROUP BY id
+"""
 _MATCHING = """
 SELECT chunk.id FROM chunk JOIN document ON document.row = chunk.document
 WHERE chunk.scope = ? AND NOT EXISTS (
@@ -159,10 +167,19 @@ class SqliteStore:
             return None if row is None else document_of(row[0], row[1], scope.key)
 
     def hits(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Hit]:
-        with self._connections.read() as db:
-            rows = db.execute(_HITS, (scope.key, json.dumps(list(chunk_ids)))).fetchall()
-        with self._well_formed():
-            return {row[0]: hit_of(row, json.loads(row[11])) for row in rows}
+        with self._connections.read() as db, self._well_formed():
+            return _hits(db, scope, chunk_ids)
+
+    def hits_now(
+        self, scope: Scope, chunk_ids: Sequence[str], *, after: int
+    ) -> tuple[dict[str, Hit], list[Change]]:
+        with self._connections.read() as db, self._well_formed():
+            found = _hits(db, scope, chunk_ids)
+            gone = json.dumps([chunk_id for chunk_id in chunk_ids if chunk_id not in found])
+            rows = db.execute(_SUCCESSORS, (after, scope.key, gone)).fetchall()
+            changes = [_change(db, row) for row in rows]
+            new = [change for change in changes if change.text is not None]
+            return found | _hits(db, scope, [change.id for change in new]), new
 
     def neighbours(self, scope: Scope, document_id: str, first: int, last: int) -> list[Hit]:
         with self._connections.read() as db:
@@ -495,6 +512,11 @@ def _cut_short(file: Path) -> str:
     with file.open("rb") as opened:
         page = int.from_bytes(opened.read(18)[16:], "big")
     return "its last page is cut off" if page >= 512 and size % page else ""
+
+
+def _hits(db: sqlite3.Connection, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Hit]:
+    rows = db.execute(_HITS, (scope.key, json.dumps(list(chunk_ids)))).fetchall()
+    return {row[0]: hit_of(row, json.loads(row[11])) for row in rows}
 
 
 def _set_meta(db: sqlite3.Connection, key: str, value: str) -> None:

@@ -144,6 +144,29 @@ def a_changed_document_loses_the_chunks_that_it_no_longer_has(make: MakeStore) -
         assert store.counts(HERE).chunks == len(ids)
 
 
+def in_the_place_of_what_is_gone_comes_what_has_come_since(make: MakeStore) -> None:
+    """What an index that is behind has found is read as the store stands now."""
+    old, new = (long_document("d", words) for words in (["pump", "seal"], ["pump", "valve"]))
+    other = Document(id="other", text="A rotor.")
+    with closing(make()) as store:
+        store.put(HERE, [entry_of(old), entry_of(other)])
+        before = store.last_change()
+        found = [piece.id for piece in (*chunk(old), *chunk(other))]
+        hits, changes = store.hits_now(HERE, found, after=before)
+        assert (hits, changes) == (store.hits(HERE, found), [])
+        store.put(HERE, [entry_of(new), entry_of(Document(id="third", text="A seal."))])
+        ids = {piece.id for piece in chunk(new)}
+        came = ids - {piece.id for piece in chunk(old)}
+        hits, changes = store.hits_now(HERE, [*found, "unknown"], after=before)
+        assert hits.keys() == ids | {piece.id for piece in chunk(other)}
+        assert came <= {change.id for change in changes} <= ids
+        assert came == {one.id for one in changes if "says valve" in (one.text or "")}
+        assert store.hits_now(THERE, found, after=before) == ({}, [])
+        store.remove(HERE, document_ids=["d"])
+        hits, changes = store.hits_now(HERE, found, after=before)
+        assert (set(hits), changes) == ({piece.id for piece in chunk(other)}, [])
+
+
 def what_is_removed_is_gone(make: MakeStore) -> None:
     """By path or by id; the answer says how many documents went."""
     with closing(make()) as store:
@@ -731,6 +754,7 @@ STORE_LAWS: Sequence[Callable[[MakeStore], None]] = (
     a_source_that_cannot_be_read_is_remembered,
     an_entry_replaces_all_that_its_path_held,
     a_changed_document_loses_the_chunks_that_it_no_longer_has,
+    in_the_place_of_what_is_gone_comes_what_has_come_since,
     what_is_removed_is_gone,
     a_renamed_source_keeps_its_documents,
     a_write_that_fails_changes_nothing,

@@ -18,6 +18,7 @@ from benchmarks.grounding import (
     measure,
     resampled,
 )
+from tests.generation.scripted import Scripted
 
 scored = st.lists(
     st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.booleans()), min_size=2, max_size=20
@@ -96,6 +97,42 @@ def test_scorers_that_separate_a_set_have_full_marks_with_intervals_around_them(
         assert row["low"] <= row["value"] + 1e-9
         assert row["value"] <= row["high"] + 1e-9
     assert ("word overlap", "Δbalanced accuracy") not in found
+
+
+class SaysWhatItSees(Scripted):
+    """Says yes to what stands in the text word for word, and to one lamp nothing that is usable."""
+
+    async def stream(self, messages, options):
+        text, _, asked = messages[1].text.partition("end of source")
+        sentence = asked.split("\n")[2]
+        said = "no JSON" if sentence == self.refused else json.dumps(
+            {"supported": sentence in text, "confidence": 0.5}
+        )  # fmt: skip
+        self._replies = [[said]]
+        async for delta in super().stream(messages, options):
+            yield delta
+
+
+@pytest.mark.parametrize("refused", ["", "Zebras sleep standing."])
+def test_a_model_is_measured_on_few_items_beside_scorers_and_without_what_it_cannot_say(
+    sets, monkeypatch, refused
+):
+    model = SaysWhatItSees()
+    model.refused = refused
+    monkeypatch.setattr(grounding, "open_generator", lambda *_, **__: model)
+    rows = list(grounding.ask_model(read_grounding_sets(sets), "any", 99))
+    found = {(row["system"], row["metric"]): row["value"] for row in rows}
+    (task,) = read_grounding_sets(sets)
+    assert {row["set"] for row in rows} == {f"lamps, {len(halves(task.items)[1])} items"}
+    (name,) = {system for system, metric in found if metric == "unusable"}
+    if refused:  # with them all of one class are gone
+        assert 0 < found[name, "unusable"] < 1
+        assert len(rows) == 1
+        return
+    assert found[name, "unusable"] == 0
+    for system in (name, "word overlap", "terms, figures, names"):
+        assert found[system, "balanced accuracy"] == found[system, "AUROC"] == 1
+    assert found[name, "Δbalanced accuracy"] == 0
 
 
 def test_a_set_that_cannot_be_halved_is_refused(sets):

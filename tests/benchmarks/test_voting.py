@@ -5,8 +5,8 @@ import anyio
 import pytest
 
 from benchmarks import cascade, voting
-from benchmarks.voting import HandedOut, Puzzle, equations, solutions, vote
-from ctxeng.types import GenerationOptions, Message
+from benchmarks.voting import HandedOut, Puzzle, equations, solutions, vote, wrong_equations
+from ctxeng.types import GenerationOptions, Message, Reply
 
 SMALL, LARGE = ("6b_finetuning", "6b_verification"), ("175b_finetuning", "175b_verification")
 
@@ -44,6 +44,15 @@ def folder(tmp_path):
 )
 def test_equations_that_hold_are_counted(text, share):
     assert equations(text) == share
+
+
+def test_a_critique_names_the_equations_that_do_not_hold_with_their_value():
+    def told(text):
+        return wrong_equations(Reply(text=text))
+
+    assert told("So 2 + 3 = 6 eggs, and 4 * 5 = 20.") == "2 + 3 = 6 is wrong: it is 5."
+    assert told("10 / 4 = 3, 10 / 4 = 3") == "10 / 4 = 3 is wrong: it is 2.5."
+    assert told("4 * 5 = 20. The answer is 20") == told("no sum at all") == ""
 
 
 def test_texts_are_handed_out_by_seed_with_what_they_cost():
@@ -89,6 +98,12 @@ def test_a_model_also_replies_greedily(folder):
     found = {(row["system"], row["metric"]): row["value"] for row in rows}
     assert found["one reply, greedy", "accuracy"] == found["one sample", "accuracy"]
     assert found["one reply, greedy", "samples"] == 1
+    # what is handed out is the same each time: a version more, and not a point gained
+    told = "revised, told to look for a mistake of 4"
+    assert found[told, "samples"] == 4
+    assert found[told, "accuracy"] == found["one reply, greedy", "accuracy"]
+    assert (told, "tokens for a point") not in found
+    assert found["revised while its equations are wrong of 4", "samples"] == 1  # there are none
 
 
 def test_what_buys_nothing_has_no_price():

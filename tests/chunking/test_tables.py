@@ -21,6 +21,12 @@ def test_rows_stay_whole_and_the_header_is_in_the_prefix(title):
         assert set(piece.text.split("\n")) <= set(ROWS)
 
 
+def test_titles_above_the_names_of_the_columns_belong_to_the_header():
+    text = "\n".join(["# Rents", "Rents of 2031", "in euros", "name | rent | remark", *ROWS])
+    _, *others = chunk(Document(id="d", text=text, format="table"))
+    assert all("Rents of 2031\nin euros\nname | rent | remark" in one.prefix for one in others)
+
+
 def test_each_sheet_has_a_header_of_its_own():
     sheets = ["\n".join([f"header {name}", *ROWS[:60]]) for name in ("one", "two")]
     text = "\n\n".join(sheets)

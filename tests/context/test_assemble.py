@@ -108,6 +108,17 @@ def test_chunks_that_touch_become_one_source():
     assert context.sources[0].text.startswith(first.text)
 
 
+@pytest.mark.parametrize("budget", [400, 600, 800])
+def test_what_joins_two_runs_gives_the_room_of_a_header_back(budget):
+    """Sentences all over one document are asked for: runs are begun apart and join later."""
+    shelf = Shelf([long_document()])
+    hits = sorted(shelf.hits(), key=lambda hit: hit.position % 3)
+    hits = [hit.model_copy(update={"score": 1 - n / 20}) for n, hit in enumerate(hits)]
+    context = Assembler(COUNTER, shelf, one).assemble("clause 11 33 52 74", hits, budget)
+    assert any(row.reason == "over budget" for row in context.dropped)
+    assert context.tokens > 0.9 * budget
+
+
 def test_a_neighbour_comes_in_where_there_is_room():
     shelf = Shelf([long_document()])
     middle = shelf.hits()[2]
@@ -221,6 +232,26 @@ def test_rows_from_the_middle_of_a_table_come_with_the_names_of_their_columns():
     context = Assembler(COUNTER, shelf, one).assemble("city80", hits, 900)
     opening = next(s.text for s in context.segments if s.reason.startswith("opens source"))
     assert "city | country | fee" in opening
+    assert {s.source.columns for s in context.sources} == {"city | country | fee"}
+
+
+def test_the_best_hit_is_cut_where_it_fits_only_without_the_line_above_it():
+    rows = "\n".join(f"city{n} | land{n} | {n} EUR" for n in range(90))
+    shelf = Shelf([f"city | country | fee\n{rows}"], text_format="table")
+    hits = [max(shelf.hits(), key=lambda hit: "city80 " in hit.text)]
+    assembler = Assembler(COUNTER, shelf, one)
+    for room in range(80, 2 * hits[0].tokens, 10):
+        context = assembler.assemble("Where is city80?", hits, room)
+        assert "city80 | land80 | 80 EUR" in context.render(), room
+
+
+def test_rows_below_the_first_chunk_of_a_table_keep_the_names_of_its_columns():
+    rows = "\n".join(f"city{n} | land{n} | {n} EUR" for n in range(12))
+    shelf = Shelf([f"city | country | fee\n{rows}"], text_format="table")
+    context = Assembler(COUNTER, shelf, one).assemble("city9", shelf.hits(), 80)
+    (source,) = context.sources
+    assert source.source.span.start > 0
+    assert source.source.columns == "city | country | fee"
 
 
 def test_chinese_sentences_are_chosen_one_by_one():

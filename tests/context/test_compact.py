@@ -211,7 +211,7 @@ def test_where_a_model_insists_on_turns_a_short_message_stands_between():
 def test_reserved_tokens_are_taken_off():
     chat = talk(30)
     with_tools = compact(chat, 12_500, reserve=2_000).report
-    assert with_tools.tokens_after <= 3_000 < compact(chat, 12_500).report.tokens_after
+    assert with_tools.tokens_after <= 4_200 < compact(chat, 12_500).report.tokens_after
 
 
 class Blind:
@@ -277,6 +277,27 @@ def test_shares_out_of_range(shares):
 def test_what_is_no_message(messages, why):
     with pytest.raises(ConfigError, match=why):
         compact(messages, 100)
+
+
+def test_what_models_and_programs_write_beside_the_form_ends_no_loop():
+    """Arguments that are no JSON, calls of custom tools, refusals, and keys of a program's own."""
+    chat = talk(20)
+    for n, written in enumerate(["{bad", "[1]", "", None, {"a": 1}]):
+        chat += exchange(f"w{n}", "It says 4711. " * 20, arguments=written)
+    custom = {"id": "k", "type": "custom", "custom": {"name": "shell", "input": "ls /var"}}
+    chat += [{"role": "assistant", "content": None, "tool_calls": [custom]}]
+    chat += [{"role": "tool", "tool_call_id": "k", "content": "x.log"}]
+    refused = {"role": "assistant", "content": [{"type": "refusal", "refusal": "Not on 12 May."}]}
+    chat += [refused, {**user("And now?"), "id": "m1", "timestamp": 1.5}, *talk(20)[1:]]
+    made = compact(chat, 4_000)
+    assert made.report.lost == 0
+    ids = [name for one in made.report.removed for name in one.ids]
+    gone = [made.message(name) for name in ids]
+    assert all(message in made.messages or message in gone for message in chat)
+    assert made.fetch(ids[gone.index(refused)]) == "Not on 12 May."
+    assert '"{bad"' in made.fetch(
+        next(i for i, m in zip(ids, gone, strict=True) if "{bad" in str(m))
+    )
 
 
 def test_a_position_outside():
@@ -406,3 +427,24 @@ def test_the_question_stays_through_a_long_loop_of_calls():
         assert chat[1] == question
         assert chat[-1]["role"] == "tool"
     assert compactions > 5
+
+
+@pytest.mark.parametrize("window", [4_000, 8_000, 20_000])
+def test_the_newest_result_is_handed_over_whole_where_it_fits(window):
+    """No model has read it yet: notes on old messages do not push it out."""
+    chat = [user("Find the pumps that failed.")]
+    for n in range(40):
+        log = "".join(f"pump {n}-{k} serial SN-{n * 7_919 + k} failed at {k}\n" for k in range(40))
+        chat += exchange(f"c{n}", log, arguments=json.dumps({"pump": n}))
+    made = compact(chat, window)
+    assert made.messages[-2:] == chat[-2:]
+    assert made.report.tokens_after <= 0.7 * window
+    assert made.report.kept_in_notes > 0
+    assert (made.report.tokens_after > 0.4 * window) == bool(made.report.remarks)
+
+
+def test_a_reserve_of_half_the_window_leaves_a_chat():
+    """The shares are of what it leaves."""
+    made = compact(talk(30), 4_000, reserve=2_000)
+    assert 400 < made.report.tokens_after <= 800
+    assert made.report.remarks == ()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ctxeng.context.page import context_page
+from ctxeng.context.page import NAMED, context_page
 from ctxeng.context.page_style import COLOURS
 from ctxeng.types import Carried, Context, Dropped, SectionUse, Segment, Source, Span, ToolCall
 from tests.context.chromium import Chromium, find
@@ -34,7 +34,7 @@ HOSTILE = [
 ]
 ALLOWED = set(
     """html head meta title style body header main section h1 h2 h3 p ul li i a b small br div span
-    table tr th td svg rect""".split()  # noqa: SIM905
+    table tr th td svg rect details summary""".split()  # noqa: SIM905
 )
 
 
@@ -249,6 +249,23 @@ def test_bars_never_leave_their_picture():
             assert 0 <= float(attributes["x"]) + float(attributes["width"]) <= 1000.1
     empty = context([], tokens=0, budget=0)
     assert "Nothing: all candidates" in context_page(empty)
+
+
+def test_of_many_sources_the_legend_names_some_and_folds_the_others():
+    page = context_page(context([segment("x", source=source(f"{n}.md")) for n in range(200)]))
+    named, folded = page.split("<details>")
+    assert named.count("</a>") == NAMED
+    assert folded.split("</details>")[0].count("</a>") == 200 - NAMED
+    assert f"and {200 - NAMED} more sources" in folded
+
+
+def test_calls_and_files_are_shown_where_the_model_gets_them():
+    call = ToolCall(id="c1", name="read_file", arguments={"path": "<leave>.md"})
+    piece = segment("", source=None, number=None, carries=Carried(tool_calls=(call,)))
+    uses = [SectionUse(name="sources", role="user", minimum=0, maximum=None, given=40, used=30)]
+    page = context_page(context([piece], sections=uses))
+    assert "call read_file {&quot;path&quot;: &quot;&lt;leave&gt;.md&quot;}</span>" in page
+    assert "calls, files and what goes around messages: 23 tokens" in page
 
 
 def test_the_same_context_gives_the_same_bytes():

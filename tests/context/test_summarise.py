@@ -79,6 +79,26 @@ def test_a_reply_of_which_nothing_fits_is_an_error(reply):
     assert caught.value.kind == "bad_reply"
 
 
+class Echo(Scripted):
+    """Writes down the lines around the text, as small models do, and maybe more."""
+
+    async def stream(self, messages, options):
+        first = messages[-1].text.partition("\n")[0]
+        self._replies = [[f"{first}\n\n", *self.more, f"\n{first}"]]
+        async for delta in super().stream(messages, options):
+            yield delta
+
+
+def test_the_marks_around_the_text_are_no_part_of_a_summary():
+    generator = Echo()
+    generator.more = ["Leave is 20 weeks."]
+    (one,) = run(generator, "leave", [SEGMENTS[0]], 40).segments
+    assert one.text.strip() == "Leave is 20 weeks."
+    generator.more = []
+    with pytest.raises(BackendError, match="no whole sentence"):
+        run(generator, "leave", [SEGMENTS[0]], 40)
+
+
 def test_a_model_that_fails_fails_the_call():
     failure = BackendError("down", kind="unavailable")
     with pytest.raises(BackendError, match="down"):

@@ -12,7 +12,7 @@ TEXT = "Small sums need no approval. Expenses above 500 euros are approved by In
 def prompt():
     source = Source(uri="a.md", document_id="a", span=Span(start=0, end=len(TEXT)))
     segments = (
-        Segment(text=TEXT, section="sources", role="user", tokens=0, trust="untrusted",
+        Segment(text=TEXT, section="sources", role="user", tokens=0, trust="document",
                 reason="rank 1", number=1, source=source),
         Segment(text="Who approves expenses above 500 euros?", section="question", role="user",
                 tokens=0, trust="user", reason="asked"),

@@ -13,6 +13,7 @@ class Speaking:
             "situate": "It belongs to the handbook of Example Ltd, chapter zweihornig.",
             "judge": json.dumps({"supported": True, "confidence": 1}),
             "repair": "Parental leave is 20 weeks [1].",
+            "rewrite": "Who approves parental leave?",
             "answer": "Parental leave is 20 weeks [1]. Martians invented it in Nebraska [1].",
             **said,
         }
@@ -39,4 +40,6 @@ def step(body):
         return "situate"
     if "Does the source support" in first:
         return "judge"
+    if "without the conversation" in first:
+        return "rewrite"
     return "repair" if "Write the whole answer again" in last else "answer"

@@ -10,22 +10,10 @@ from ctxeng.generation.decoding import last_number, self_consistency
 from ctxeng.grounding import SUPPORTED
 from ctxeng.settings import EmbeddingSettings, GenerationSettings, ModelSettings, PriceSettings
 from ctxeng.types import GenerationOptions, Message
-from tests.generation.server import chat, serving, status
+from tests.generation.server import chat, status
 
 QUESTION = "How long is parental leave?"
 LEAVE = "Parental leave is 20 weeks, fully paid."
-
-
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def server(_serving):
-    _serving.reset()
-    return _serving
 
 
 def settings(server, **generation):

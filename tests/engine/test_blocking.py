@@ -6,7 +6,44 @@ import threading
 import anyio
 import pytest
 
+from ctxeng import Document, Engine
 from ctxeng.engine.blocking import plain_stream
+
+
+@pytest.fixture
+def searched_in():
+    """An engine, and the threads in which its lexical index is asked."""
+    with Engine.open(":memory:") as engine:
+        engine.index(Document(id="d", text="The pump has a seal."), fast=True)
+        lexical, threads = engine._parts.lexical, []
+        search = lexical.search
+        lexical.search = lambda *asked: threads.append(threading.current_thread()) or search(*asked)
+        yield engine, threads
+
+
+def test_who_waits_for_a_search_by_terms_does_it(searched_in):
+    engine, threads = searched_in
+    me = threading.current_thread()
+
+    async def both():  # a loop runs in this thread, as in a notebook
+        return engine.search("seal", mode="lexical"), await engine.asearch("seal", mode="lexical")
+
+    plain, awaited = anyio.run(both)
+    assert [thread is me for thread in threads] == [True, False]
+    assert plain == awaited == engine.search("seal", mode="lexical")
+    assert len(plain) == 1
+    assert engine.search("seal") and threads[-1] is not me
+    with pytest.raises(TypeError, match="asearch"):
+        engine.search("seal", mode="lexical", depth=3)
+
+
+def test_what_a_search_in_the_callers_thread_raises_reaches_it(searched_in):
+    engine, _ = searched_in
+    engine._parts.lexical.search = None
+    for _ in range(2):
+        with pytest.raises(TypeError, match="not callable"):
+            engine.search("seal", mode="lexical")
+    assert engine.search("pump", mode="dense")
 
 
 def counting(*, until=3, stalls=False):

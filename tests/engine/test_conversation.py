@@ -22,7 +22,7 @@ from ctxeng.settings import (
     StepSettings,
 )
 from ctxeng.types import Message
-from tests.generation.server import CLOSE, STALL, chat, delta, serving, status, stream, usage
+from tests.generation.server import CLOSE, STALL, chat, delta, status, stream, usage
 
 LEAVE = "Parental leave is 20 weeks, fully paid. The personnel office approves parental leave."
 DOCUMENTS = [
@@ -31,18 +31,6 @@ DOCUMENTS = [
     Document(id="hotel", text="A hotel in Berlin may cost 140 EUR a night."),
 ]
 QUESTION = "How long is parental leave?"
-
-
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def server(_serving):
-    _serving.reset()
-    return _serving
 
 
 def settings(server=None, **context):
@@ -171,7 +159,8 @@ def test_what_lasts_stands_first_and_the_question_last(server, engine):
     lasting = answer.context.segments[: answer.context.stable]
     assert {segment.section for segment in lasting} == {"instructions", "pins", "history"}
     assert [(use.name, use.used > 0) for use in answer.context.sections] == [
-        (name, True) for name in dict.fromkeys(sections)
+        *((name, True) for name in dict.fromkeys(sections)),
+        ("reminder", False),  # this model needs none
     ]
 
 
@@ -261,7 +250,7 @@ def test_the_full_text_is_fetched_by_the_ids_in_the_notes(server, engine):
     assert long_talk(conversation, server, range(40))
     context = conversation.say(QUESTION).context
     (notes,) = (s for s in context.segments if s.transformation == "summarised")
-    assert (notes.section, notes.made_by, notes.trust) == ("history", "compaction", "untrusted")
+    assert (notes.section, notes.made_by, notes.trust) == ("history", "compaction", "document")
     index = re.search(r"#([a-z]+) lists all", notes.text)[1]
     listed = conversation.fetch(index)
     seen = set(re.findall(r"#([a-z]+) (?:user|assistant)", listed))

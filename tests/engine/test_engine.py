@@ -268,8 +268,36 @@ def test_what_has_nothing_to_read_is_passed_over_in_a_folder_and_an_error_by_nam
         by_name = engine.index(folder / "__init__.py", fast=True)
         assert [failure.why for failure in by_name.failed] == ["is empty"]
         assert by_name.skipped == ()
-        (folder / "main.py").write_bytes(b"")
-        emptied = engine.index(folder, fast=True)
-        (failure,) = (f for f in emptied.failed if f.why == "is empty")
-        assert "still found" in failure.hint
-        assert engine.search("run", mode="lexical")
+
+
+@pytest.mark.parametrize("nothing", [b"", b" \n\n", b"\xef\xbb\xbf\r\n"])
+def test_what_an_emptied_file_said_is_no_longer_found(tmp_path, nothing):
+    """A file that cannot be read any longer is another matter: nobody took its text away."""
+    (tmp_path / "plan.md").write_text("The heron is blue.\n")
+    (tmp_path / "wing.md").write_text("The heron has a wing.\n")
+    with Engine.open(":memory:", settings=FAST) as engine:
+        engine.index(tmp_path)
+        (tmp_path / "plan.md").write_bytes(nothing)
+        (tmp_path / "wing.md").write_bytes(b"%PDF-1.4 broken")
+        report = engine.index(tmp_path)
+        assert [Path(passed.uri).name for passed in report.skipped] == ["plan.md"]
+        assert (report.removed, [Path(f.uri).name for f in report.failed]) == (1, ["wing.md"])
+        assert "still found" in report.failed[0].hint
+        found = engine.search("heron", mode="lexical")
+        assert [hit.text for hit in found] == ["The heron has a wing."]
+        assert engine.status().sources == 1
+        (tmp_path / "plan.md").write_text("The heron is grey.\n")
+        assert engine.index(tmp_path).added == 1
+        assert len(engine.search("heron", mode="lexical")) == 2
+
+
+def test_an_emptied_files_text_that_has_moved_is_found_where_it_is_now(tmp_path):
+    (tmp_path / "a.md").write_text("The heron is blue.\n")
+    with Engine.open(":memory:", settings=FAST) as engine:
+        engine.index(tmp_path)
+        (old,) = engine.search("heron")
+        (tmp_path / "a.md").rename(tmp_path / "b.md")
+        (tmp_path / "a.md").touch()
+        assert engine.index(tmp_path).renamed == 1
+        (hit,) = engine.search("heron")
+        assert (hit.id, Path(hit.uri).name) == (old.id, "b.md")

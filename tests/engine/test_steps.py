@@ -13,7 +13,7 @@ from ctxeng.errors import ConfigError, WorkspaceError
 from ctxeng.grounding import SUPPORTED
 from ctxeng.settings import EmbeddingSettings, GenerationSettings, ModelSettings, StepSettings
 from tests.engine.speaking import Speaking
-from tests.generation.server import RESET, STALL, delta, serving, stream
+from tests.generation.server import RESET, STALL, delta, stream
 
 QUESTION = "How long is parental leave?"
 LEAVE = "Parental leave is 20 weeks, fully paid."
@@ -23,17 +23,6 @@ RULES = "\n\n".join(
     )
     for part in range(6)
 )
-
-
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def server(_serving):
-    return _serving
 
 
 def settings(server, *, repair=False, model="far", **steps):
@@ -251,7 +240,7 @@ def test_a_program_that_hands_in_a_contextualizer_has_that_one(server):
 # -- names
 
 
-@pytest.mark.parametrize("step", ["contextualise", "judge", "distil"])
+@pytest.mark.parametrize("step", ["contextualise", "judge", "distil", "rewrite"])
 def test_a_step_without_a_model_that_writes_is_refused_when_the_workspace_is_opened(server, step):
     with pytest.raises(ConfigError, match=rf"generation\.steps\.{step} = 'smal'.*far, small"):
         opened(server, **{step: "smal"})

@@ -188,10 +188,10 @@ def read_beside(request: dict[str, Any]) -> dict[str, Any]:
     """Ask for those documents, and for one that never changes, while they are written."""
     wrong: list[str] = []
     seen: dict[str, int] = {}
-    short, newest = 0, 0
+    newest, short = 0, dict.fromkeys(("lexical", "dense", "hybrid"), 0)
     with _opened(request) as engine:
         for number in range(request["queries"]):
-            mode = ("lexical", "dense", "hybrid")[number % 3]
+            mode = [*short][number % 3]
             steady = engine.search("The steady okapi", mode=mode, limit=3)
             if not steady or steady[0].document_id != "steady":
                 wrong.append(f"{number} {mode}: the unchanged document is not found")
@@ -201,7 +201,7 @@ def read_beside(request: dict[str, Any]) -> dict[str, Any]:
             changing = [hit for hit in hits if hit.document_id != "steady"]
             if len({hit.document_id for hit in changing}) != len(changing):
                 wrong.append(f"{number} {mode}: a document is found in two versions")
-            short += len(changing) < request["documents"]
+            short[mode] += len(changing) < request["documents"]
             for hit in changing:
                 found = int(hit.text.split("generation ")[1].split()[0])
                 if found < seen.get(hit.document_id, 0):

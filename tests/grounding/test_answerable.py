@@ -19,7 +19,7 @@ def source(text=TEXT, *, cosine=None, headings=()):
         section="sources",
         role="user",
         tokens=0,
-        trust="untrusted",
+        trust="document",
         reason="",
         number=1,
         scores={} if cosine is None else {"dense.cosine": cosine},

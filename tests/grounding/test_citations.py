@@ -13,7 +13,7 @@ def segment(text=TEXT, number=1, start=100, line=7):
         section="sources",
         role="user",
         tokens=0,
-        trust="untrusted",
+        trust="document",
         reason="",
         number=number,
         source=Source(

@@ -14,7 +14,7 @@ from ctxeng.grounding.support import rarity
 from ctxeng.settings import ModelSettings
 from ctxeng.testing.verifiers import SEGMENTS, TEXTS, VERIFIER_LAWS
 from tests.generation.scripted import Scripted
-from tests.generation.server import chat, serving, status
+from tests.generation.server import chat, status
 
 IDF = rarity(TEXTS)
 SURE = json.dumps({"supported": True, "confidence": 0.9})
@@ -28,17 +28,11 @@ class Always(list):
         return self[0]
 
 
-@pytest.fixture(scope="module")
-def _serving():
-    with serving() as found:
-        yield found
-
-
 @pytest.fixture
-def server(_serving):
-    _serving.reset()
-    _serving.replies = Always([chat(SURE)])
-    return _serving
+def server(loopback):
+    loopback.reset()
+    loopback.replies = Always([chat(SURE)])
+    return loopback
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxeng.embedding import MiniLMEmbedder, StaticEmbedder
-from ctxeng.grounding.details import figures, lacks_details, names
 from ctxeng.grounding.support import (
     MAX_SENTENCES,
     CombinedSupport,
@@ -13,6 +12,7 @@ from ctxeng.grounding.support import (
     TermSupport,
     rarity,
 )
+from ctxeng.text.details import figures, lacks_details, names
 from ctxeng.text.terms import terms
 from ctxeng.types import Segment, Source, Span
 
@@ -47,7 +47,7 @@ def segment(text, number=1, *, title="", headings=()):
         title=title,
         heading_path=headings,
     )
-    return Segment(text=text, section="sources", role="user", tokens=0, trust="untrusted",
+    return Segment(text=text, section="sources", role="user", tokens=0, trust="document",
                    reason="", number=number, source=source)  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def idf(term):
 
 def segment(text=TEXT, number=1):
     source = Source(uri="a.md", document_id="a", span=Span(start=0, end=len(text)))
-    return Segment(text=text, section="sources", role="user", tokens=0, trust="untrusted",
+    return Segment(text=text, section="sources", role="user", tokens=0, trust="document",
                    reason="", number=number, source=source)  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from ctxeng import Document, Scope
 from ctxeng.chunking import chunk
-from ctxeng.indexing import TantivyIndex, catch_up, catchup, table
+from ctxeng.indexing import TantivyIndex, catch_up, catchup, view
 from ctxeng.store import open_store
 from ctxeng.testing.stores import entry_of
 from ctxeng.types import Query
@@ -141,7 +141,7 @@ def found(index, word):
 
 def test_what_another_analyzer_made_is_made_anew(workspace, monkeypatch):
     folder, store = workspace
-    monkeypatch.setattr(table, "ANALYZER", "another")
+    monkeypatch.setattr(view, "ANALYZER", "another")
     index = TantivyIndex(folder / "lexical")
     assert "another analyzer" in index.damage
     assert "another analyzer" in catch_up(store, index).rebuilt
