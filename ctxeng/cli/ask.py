@@ -105,7 +105,11 @@ def _stream(
     model: str | None,
 ) -> Answer:
     events = engine.stream(query, budget=budget, filter=wanted, model=model)
-    answer = print_text(events, engine.settings)
+    try:
+        answer = print_text(events, engine.settings)
+    except KeyboardInterrupt:
+        output.end_line()  # the shell's prompt is not to stand behind half an answer
+        raise
     print_sources(answer)
     print_doubts(answer)
     return answer

@@ -23,6 +23,8 @@ from ctxeng.types import Context, Dropped, SectionUse, Tool, sha256
 
 TRIES = 8
 """Times that a written prompt is counted again for what may still fit."""
+ASKS = {"task": 1, "question": 2}
+"""Sections that say what is asked; the larger one goes first."""
 NEAR = 4
 """Turns that a chat may begin later, for the user to begin it."""
 
@@ -88,10 +90,12 @@ def _check(plan: Plan, given: Mapping[str, Given], window: int | None) -> None:
 
 
 def _question(work: _Work) -> str:
-    """What the prompt asks: the section ``question``, else the last that the user said."""
+    """What the prompt asks: the section ``question``, else ``task``, else the last that the user
+    said.
+    """
     said = [
         entry.text
-        for section in sorted(work.sections, key=lambda one: one.name == "question")
+        for section in sorted(work.sections, key=lambda one: ASKS.get(one.name, 0))
         for entry in work.entries
         if entry.section is section and not is_fenced(entry.given.trust) and section.role == "user"
     ]
@@ -341,12 +345,14 @@ class _Work:
         ]
         left_out.sort(key=lambda entry: (-entry.density, entry.number))
         tries = TRIES
+        kept_free = {section.name: self._kept_free(section) for section in self.sections}
         for entry in left_out:
-            if entry.cost > self._left(entry.section, self.written) or not tries:
+            others = sum(kept_free.values()) - kept_free[entry.section.name]
+            if entry.cost > self._left(entry.section, self.written) - others or not tries:
                 continue
             tries -= 1
             written = self._write({*self.taken, entry.number})
-            if self._left(entry.section, written) >= 0:
+            if self._left(entry.section, written) >= others:
                 self.taken.add(entry.number)
                 self.written = written
 

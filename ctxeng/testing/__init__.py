@@ -9,9 +9,9 @@ Install ``ctxeng[testing]``, then run the laws over your implementation; this is
     def test_my_chunker(law):
         law(MyChunker())
 
-``chunkers``, ``contextualizers``, ``embedders``, ``generators``, ``loaders``, ``rewriters``,
-``routers``, ``token_counters`` and ``verifiers`` take an implementation; ``compressors`` take one
-and the counter of its tokens; ``stores``, ``lexical_indexes``, ``dense_indexes`` and ``retrievers``
-take a function that makes a fresh one. ``strategies`` holds the hypothesis strategies that they
-draw from.
+``chunkers``, ``contextualizers``, ``distillers``, ``embedders``, ``generators``, ``loaders``,
+``rewriters``, ``routers``, ``token_counters`` and ``verifiers`` take an implementation;
+``compressors`` take one and the counter of its tokens; ``archives``, ``stores``,
+``lexical_indexes``, ``dense_indexes`` and ``retrievers`` take a function that makes a fresh one.
+``strategies`` holds the hypothesis strategies that they draw from.
 """
