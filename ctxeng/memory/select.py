@@ -2,7 +2,8 @@
 
 What a note is worth is the sum over what it states and no chosen note states yet. A rare number is
 worth more than one that stands in many notes, and "48,213" more than "7"; a row among hundreds
-alike is worth less than a sentence. Chosen by worth for a token: the greedy solution of a coverage problem under a budget.
+alike is worth less than a sentence. Chosen by worth for a token: the greedy solution of a coverage
+problem under a budget.
 
 Source: Khuller, Moss & Naor 1999, "The budgeted maximum coverage problem"; for texts Lin & Bilmes
 2010, "Multi-document summarization via budgeted maximization of submodular functions".
