@@ -28,6 +28,7 @@ _FORMS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
         ("AIza", _BEFORE + r"AIza[0-9A-Za-z_-]{35}"),  # Google
         ("npm_", _BEFORE + r"npm_[A-Za-z0-9]{36}"),
         ("pypi-", _BEFORE + r"pypi-[A-Za-z0-9_-]{16,}"),
+        ("SK", _BEFORE + r"SK[0-9a-f]{32}(?![\w-])"),  # Twilio
         ("SG.", _BEFORE + r"SG\.[\w-]{16,}\.[\w-]{16,}"),  # SendGrid
         ("eyJ", _BEFORE + r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),  # a JSON Web Token
         ("earer ", r"""(?<=[Bb]earer )(?=[^\s"'\\]*\d)[A-Za-z0-9._~+/-]{8,}=*"""),
@@ -45,7 +46,7 @@ _FORMS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
 _NAMED = ("password", "passwd", "secret", "token", "key")
 _BEHIND = frozenset("=:\"'\\ \t\n\r")
 _ASSIGNED = re.compile(
-    r"""((?:passw(?:or)?d|secret|token|(?:api|access|secret|auth|private)[_-]?key)"""
+    r"""((?:passw(?:or)?d|secret|token|(?:api|access|account|secret|auth|private)[_-]?key)"""
     r"""(?:\\?["'])?\s*[:=]\s*)(?:(\\?["'])(?=[^"'\s]*\d)[^"'\s\\]{8,256}\2"""
     r"""|(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{8,256}(?![\w+/=(.\[{-]))""",
     re.I,
