@@ -20,6 +20,13 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path_factory, monkeypatch, request):
+    """What a test spends is nobody else's to count, least of all the user's."""
+    folder = tmp_path_factory.getbasetemp() / "state" / f"{hash(request.node.nodeid):x}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+
+
 @pytest.fixture(scope="module")
 def loopback():
     with serving() as found:
