@@ -15,7 +15,8 @@ is in nothing that stayed and was never handed to what makes the notes: our dist
 The peers run at their defaults, in environments of their own, with the same two models: one is
 perfect, it keeps every planted fact that it is handed, word for word, and nothing else, which no
 model is; the other replies with the first 4,000 characters of what it is handed. We use none, and
-beside that the perfect one.
+beside that the perfect one. The sets with "fresh" in their name are ours alone on twelve histories
+that nothing was looked at on while the rules were made.
 
 ``locomo``: each conversation in a window of a quarter of it. Of the numbers, names, dates … of the
 turns that the questions rest on, the share that is still in what the model would see; beside it
@@ -51,6 +52,8 @@ TOKENS = 40_000
 CASES = ((40_000, False), (20_000, True), (10_000, True))
 """Windows, and whether the history grows message by message."""
 SEEDS = (1, 2, 3)
+FRESH = tuple(range(21, 33))
+"""Of histories that no variant of the rules was compared on."""
 PEERS = ("langchain_compaction", "llamaindex_compaction", "haystack_compaction")
 MODELS = ("perfect", "first")
 COUNTER = PackagedTokenCounter()
@@ -136,14 +139,16 @@ def reachable(made: Compacted[Any], texts: Sequence[str]) -> list[str]:
     return list(found.values())
 
 
-def measure(made: History, window: int, *, grows: bool) -> dict[str, dict[str, float]]:
+def measure(
+    made: History, window: int, *, grows: bool, others: Sequence[str] = PEERS
+) -> dict[str, dict[str, float]]:
     """By system the figures of one history in one window."""
     perfect = Recorded([fact.sentence for fact in made.facts])
     outcomes = {
         OURS: ours(made.messages, window, grows=grows),
         f"{OURS}, perfect model": ours(made.messages, window, grows=grows, model=perfect),
     }
-    for peer in filter(peers.is_installed, PEERS):
+    for peer in filter(peers.is_installed, others):
         for model in MODELS:
             task = {
                 "messages": made.messages,
@@ -178,12 +183,14 @@ def figures(made: History, outcome: Outcome) -> dict[str, float]:
     }
 
 
-def planted(seeds: Sequence[int]) -> Iterator[Row]:
+def planted(
+    seeds: Sequence[int], *, others: Sequence[str] = PEERS, named: str = ""
+) -> Iterator[Row]:
     """Means over the histories, lowest and highest beside them."""
     histories = [history(COUNTER, tokens=TOKENS, seed=seed) for seed in seeds]
     for window, grows in CASES:
-        name = f"window {window:,}, {'message by message' if grows else 'at once'}"
-        runs = [measure(made, window, grows=grows) for made in histories]
+        name = f"window {window:,}, {'message by message' if grows else 'at once'}{named}"
+        runs = [measure(made, window, grows=grows, others=others) for made in histories]
         for system in runs[0]:
             mine = [run[system] for run in runs if system in run]
             for metric in mine[0]:
@@ -252,6 +259,7 @@ def main() -> None:
     if missing:
         print(f"Without {', '.join(missing)}: `python -m benchmarks.peers install` gets them.")
     rows = list(planted(SEEDS[:1] if arguments.quick else SEEDS))
+    rows += planted(FRESH[: 1 if arguments.quick else None], others=(), named=", fresh histories")
     folder = data_folder(arguments.data) / "locomo"
     if folder.is_dir():
         rows += locomo(folder, limit=1 if arguments.quick else None)

@@ -241,8 +241,9 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         "results of tools; means of three histories, by our count of tokens. At once, and\n"
         "message by message, compacted before each reply where it must be. Unread: never handed\n"
         "to what makes the notes. The perfect model keeps each fact that it is handed and nothing\n"
-        "else; the first model says the first 4,000 characters again. `locomo`: what is left of\n"
-        "the turns that the questions rest on, in a window of a quarter of the conversation.",
+        "else; the first model says the first 4,000 characters again. Fresh: ours on twelve other\n"
+        "histories, which nothing was looked at on before. `locomo`: what is left of the turns\n"
+        "that the questions rest on, in a window of a quarter of the conversation.",
         _compaction,
     ),
     (

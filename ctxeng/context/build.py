@@ -23,6 +23,8 @@ from ctxeng.types import Context, Dropped, SectionUse, Tool, sha256
 
 TRIES = 8
 """Times that a written prompt is counted again for what may still fit."""
+MARGIN = 1
+"""Tokens that a candidate is taken to cost too much, mostly."""
 ASKS = {"task": 1, "question": 2}
 """Sections that say what is asked; the larger one goes first."""
 NEAR = 4
@@ -79,6 +81,11 @@ def _check(plan: Plan, given: Mapping[str, Given], window: int | None) -> None:
         raise BudgetError(
             f"plan {plan.name!r}: its budget of {plan.budget} tokens, the reply's {plan.reply} "
             f"included, is over the model's window of {window}. Lower the budget."
+        )
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"plan {plan.name!r}: a {type(given).__name__} does not say which section is given "
+            'what; a mapping such as {"sources": [...]} is wanted.'
         )
     known = [section.name for section in plan.sections]
     unknown = [name for name in given if name not in known]
@@ -336,7 +343,8 @@ class _Work:
 
     def _use_what_joining_saved(self) -> None:
         """Joined text mostly has fewer tokens than its parts, and what is reserved for a section is
-        not always used: what fits into the rest goes there, the best for its tokens first.
+        not always used: what fits into the rest goes there, first to sections that have less than
+        their minimum, the best for its tokens first.
         """
         left_out = [
             entry
@@ -344,17 +352,29 @@ class _Work:
             if entry.number not in self.taken and entry.section.keep == "best"
         ]
         left_out.sort(key=lambda entry: (-entry.density, entry.number))
+        short = {section.name for section in self.sections if self._is_short(section)}
+        waiting = [entry for entry in left_out if entry.section.name in short]
         tries = TRIES
         kept_free = {section.name: self._kept_free(section) for section in self.sections}
-        for entry in left_out:
+        for at, entry in enumerate([*waiting, *left_out]):
+            served = at < len(waiting) and entry.section.name not in short
+            if entry.number in self.taken or served:
+                continue
             others = sum(kept_free.values()) - kept_free[entry.section.name]
-            if entry.cost > self._left(entry.section, self.written) - others or not tries:
+            if entry.cost - MARGIN > self._left(entry.section, self.written) - others or not tries:
                 continue
             tries -= 1
             written = self._write({*self.taken, entry.number})
             if self._left(entry.section, written) >= others:
                 self.taken.add(entry.number)
                 self.written = written
+                if not self._is_short(entry.section):
+                    short.discard(entry.section.name)
+
+    def _is_short(self, section: Section) -> bool:
+        """Whether it has less than its minimum."""
+        least = least_of(section, self.plan.budget)
+        return least > 0 and self.written.size(section) < least
 
     def _left(self, section: Section, written: Written) -> int:
         """Tokens that a section may still take; less than 0: what is written is too long."""
@@ -446,6 +466,9 @@ class _Work:
             return "larger than its section may be"
         if entry.section.keep == "last":
             return "over budget: older than what has room"
+        if self._left(entry.section, self.written) < entry.cost <= self.room - self.written.total:
+            most = tokens_of(entry.section.maximum, self.plan.budget)
+            return f"its section is full (at most {most:,} tokens)"
         return "over budget"
 
     def _use(self, section: Section, written: Written) -> SectionUse:

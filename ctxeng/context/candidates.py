@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from ctxeng.context.notes import stands_for_others
 from ctxeng.context.section import Section
@@ -65,7 +65,8 @@ def candidate_of(segment: Segment, *, score: float | None, label: str = "") -> C
 
 
 One = str | Hit | Message | Segment | Candidate | Mapping[str, object]
-"""A ``Mapping`` is a message in the form of OpenAI's chat API."""
+"""A ``Mapping`` has the fields of a ``Candidate`` (a ``text`` and no ``role``), or is a message in
+the form of OpenAI's chat API."""
 Given = One | Iterable[One] | Callable[[], "One | Iterable[One] | None"] | None
 """What a section is given: one candidate, several, or a function without arguments that makes
 them."""
@@ -126,7 +127,7 @@ def offers_of(section: Section, given: Given) -> list[Offer]:
     else:
         listed = _listed(given)
     offers: list[Offer] = []
-    for run in _runs(listed):
+    for run in _runs([_read(section, one) for one in listed]):
         if isinstance(run[0], Message | Mapping):
             offers += _chat(section, [one for one in run if isinstance(one, Message | Mapping)])
         else:
@@ -142,6 +143,21 @@ def _listed(given: object) -> list[object]:
     if isinstance(given, Iterable):
         return list(given)
     return [given]
+
+
+def _read(section: Section, one: object) -> object:
+    """A ``Candidate`` of its fields; all else as it is."""
+    if not isinstance(one, Mapping) or "text" not in one or "role" in one:
+        return one
+    try:
+        return Candidate.model_validate(dict(one))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"section {section.name!r}: a dictionary with a text is a candidate, and this one's "
+            f"{'.'.join(map(str, first['loc']))} is wrong: {first['msg']}. It may have "
+            f"{', '.join(Candidate.model_fields)}."
+        ) from error
 
 
 def _runs(listed: Sequence[object]) -> Iterator[list[object]]:

@@ -215,6 +215,9 @@ def _share(window: int, trigger: float, target: float, reserve: int) -> tuple[in
     Raises:
         BudgetError, ConfigError: as ``compact``.
     """
+    for name, tokens in (("window", window), ("reserve", reserve)):
+        if not isinstance(tokens, int):
+            raise ConfigError(f"{name} = {tokens!r}: a whole number of tokens is wanted.")
     if not 0 < target <= trigger <= 1:
         raise ConfigError(
             f"target = {target}, trigger = {trigger}: 0 < target ≤ trigger ≤ 1 is wanted."

@@ -79,15 +79,25 @@ class Counts:
         return total
 
     def _counted(self, count: Callable[[In], Out], what: In) -> Out:
-        try:
-            return count(what)
-        except CtxengError:
-            raise
-        except Exception as error:  # a counter is anybody's
-            raise ConfigError(
-                f"{self._counter.name}: its tokenizer cannot be used: {type(error).__name__}: "
-                f"{error}. Hand in another counter."
-            ) from error
+        return counted(self._counter, count, what)
+
+
+def counted(counter: TokenCounter, count: Callable[[In], Out], what: In) -> Out:
+    """What a method of a counter, which is anybody's, says of something.
+
+    Raises:
+        ConfigError: it failed.
+    """
+    try:
+        return count(what)
+    except CtxengError:
+        raise
+    except Exception as error:
+        name = getattr(counter, "name", type(counter).__name__)
+        raise ConfigError(
+            f"{name}: its tokenizer cannot be used: {type(error).__name__}: {error}. Hand in "
+            "another counter."
+        ) from error
 
 
 def costs_of(counter: TokenCounter, chat_overhead: int | None, file_tokens: int) -> Costs:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import JsonValue
 
+from ctxeng.context.counts import counted
 from ctxeng.errors import ConfigError
 from ctxeng.generation.messages import as_messages
 from ctxeng.protocols import TokenCounter
@@ -114,7 +115,8 @@ def read(messages: Sequence[Message | Mapping[str, object]], counter: TokenCount
 
 
 def count(counter: TokenCounter, text: str) -> int:
-    return sum(counter.count(text[start : start + PIECE]) for start in range(0, len(text), PIECE))
+    pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+    return sum(counted(counter, counter.count, piece) for piece in pieces)
 
 
 def _media(message: Message) -> int:

@@ -61,7 +61,8 @@ class ContextPlan(Value):
         if not 0 <= self.reply < self.budget:
             raise BudgetError(
                 f"plan {self.name!r}: a budget of {self.budget} tokens cannot keep {self.reply} "
-                "free for the reply and hold a prompt as well."
+                "free for the reply and hold a prompt as well. Raise the budget, which a model's "
+                "window limits, or keep less free (`reply`; in settings generation.max_tokens)."
             )
         return self
 
@@ -113,7 +114,8 @@ class ContextPlan(Value):
 
         Args:
             candidates: by a section's name: strings, hits, messages (ours or in OpenAI's form),
-                segments, ``Candidate``s, a list of them, or a function that makes them.
+                segments, ``Candidate``s or dictionaries with their fields, a list of them, or a
+                function that makes them.
             counter: counts as the model does; None: the packaged tokenizer. Where it has
                 ``chat_overhead`` and ``message_overhead``, they are used.
             tools: whose schemas are sent beside the messages: they are inside the budget.

@@ -70,6 +70,16 @@ class Section(Value):
             )
         return value
 
+    @field_validator("role")
+    @classmethod
+    def _whose_text(cls, value: Role) -> Role:
+        if value == "tool":
+            raise ValueError(
+                "a tool's result belongs to a call: give both as messages, or a text as the "
+                "user's with trust = 'tool'"
+            )
+        return value
+
     @model_validator(mode="after")
     def _ordered(self) -> Section:
         low, high = self.minimum, self.maximum

@@ -403,6 +403,47 @@ def test_what_is_no_candidate_and_what_is_no_section_are_named():
         plans.rag().build({"sorces": "x"})
     with pytest.raises(ConfigError, match=r"'history': messages\[0\]"):
         plans.chat().build({"history": [{"role": "nobody", "content": "x"}]})
+    with pytest.raises(ConfigError, match=r"a list does not say which section .*a mapping such as"):
+        plans.rag().build(["a", "b"])
+    with pytest.raises(ConfigError, match=r"'sources': a dictionary with a text .* scor is wrong"):
+        plans.rag().build({"sources": [{"text": "a", "scor": 1.0}]})
+
+
+class Words:
+    """Counts words, for figures that can be seen; no template."""
+
+    name = "words"
+    chat_overhead = message_overhead = 0
+
+    def count(self, text):
+        return len(text.split())
+
+
+def test_a_dictionary_with_a_text_is_a_candidate():
+    rows = [{"text": "Pump 4 leaks.", "score": 0.9, "label": "a"}, {"text": "Or not.", "score": 1}]
+    built = plans.rag().build({"sources": rows, "question": "Which?"}, counter=Words())
+    same = [Candidate(**row) for row in rows]
+    assert built == plans.rag().build({"sources": same, "question": "Which?"}, counter=Words())
+    assert "Pump 4 leaks." in built.text
+
+
+def test_a_full_section_is_no_full_budget():
+    sections = (Section(name="a", trust="user", maximum=16), Section(name="b", trust="user"))
+    plan = ContextPlan(sections=sections, budget=1_000)
+    built = plan.build({"a": ["x1 " * 8, "y2 " * 9, "z3 " * 600]}, counter=Words())
+    why = {row.label[:1]: row.reason for row in built.dropped}
+    assert why == {
+        "x": "its section is full (at most 16 tokens)",
+        "z": "larger than its section may be",
+    }
+
+
+def test_what_joining_saved_goes_to_a_minimum_first():
+    high = Section(name="hi", trust="user", priority=10.0)
+    low = Section(name="lo", trust="user", minimum=40, priority=0.1)
+    offered = {name: [f"{name}{n} " * 20 for n in range(10)] for name in ("hi", "lo")}
+    built = ContextPlan(sections=(high, low), budget=100).build(offered, counter=Words())
+    assert [(use.name, use.used) for use in built.sections] == [("hi", 60), ("lo", 40)]
 
 
 def test_a_tokenizer_that_cannot_be_had_is_named():
@@ -443,6 +484,10 @@ def test_a_message_of_images_only_is_kept():
 def test_a_plan_whose_fields_are_wrong_is_refused():
     with pytest.raises(ValidationError, match="is over its maximum"):
         Section(name="a", minimum=50, maximum=20)
+    with pytest.raises(ValidationError, match="a tool's result belongs to a call"):
+        Section(name="a", role="tool")
+    with pytest.raises(BudgetError, match=r"Raise the budget.* or keep less free"):
+        plans.rag(100, reply=100)
     with pytest.raises(ValidationError, match="two sections are called 'a'"):
         ContextPlan(budget=9, sections=(Section(name="a"), Section(name="a")))
     with pytest.raises(ConfigError, match="no section is called 'b'"):
