@@ -263,10 +263,10 @@ SECTIONS: Sequence[tuple[str, str, str, Tables]] = (
         "answers",
         "Answers",
         "What the answer holds of the gold answer: many questions to the extractive generator,\n"
-        "the first few of them to the packaged model (in a budget of 500 tokens, and before its\n"
-        "prompts ended with a reminder), the extractive one beside it (ΔF1: the difference). With\n"
-        "the gold passage it has to answer. Abstention: each question is asked with and without\n"
-        "the document that answers it, so half of all should be withheld.",
+        "the first few of them to the packaged model in its own budget, the extractive one\n"
+        "beside it (ΔF1: the difference). With the gold passage it has to answer. Abstention:\n"
+        "each question is asked with and without the document that answers it, so half of all\n"
+        "should be withheld.",
         _by_set,
     ),
     (
